@@ -1,0 +1,59 @@
+"""`/api/clients` and `/api/clients/{clientId}`: registering, reading and removing a client."""
+
+from typing import Literal
+
+import msgspec
+
+from orbitbot.contracts.bot import BotState
+
+ChannelKind = Literal["simulator", "neonize", "cloud"]
+ClientState = Literal["active", "paused", "removed"]
+CredentialKind = Literal["bot", "integrator"]
+
+
+class RegisterClient(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """`PUT /api/clients/{clientId}` (operators): registers, or changes what differs."""
+
+    channel: ChannelKind = "neonize"
+    name: str = ""  # what people read; the id where empty
+    language: str = "pt"  # BCP 47
+    timezone: str = "America/Sao_Paulo"  # IANA
+
+
+class ClientView(msgspec.Struct, rename="camel"):
+    """A client as operators and its owner see it. Times are RFC 3339."""
+
+    id: str
+    name: str
+    channel: ChannelKind
+    state: ClientState
+    language: str
+    timezone: str
+    config_version: int
+    created_at: str
+    bot_state: BotState | Literal["unknown"] = "unknown"
+    bot_reason: str = ""
+    bot_release: str = ""
+    bot_seen_at: str | None = None
+    changed: bool = False  # in answers to PUT and DELETE: whether this call changed anything
+
+
+class ClientList(msgspec.Struct, rename="camel"):
+    """All clients that the caller may see, by id."""
+
+    clients: list[ClientView]
+
+
+class CreateCredential(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """`POST /api/clients/{clientId}/credentials` (operators). Earlier ones of the kind stay valid
+    unless `revoke_earlier`."""
+
+    kind: CredentialKind
+    revoke_earlier: bool = False
+
+
+class CredentialCreated(msgspec.Struct, rename="camel"):
+    """The only time that the secret is shown; the gateway keeps a hash."""
+
+    credential_id: str
+    secret: str
