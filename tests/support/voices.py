@@ -1,0 +1,116 @@
+"""Voice notes for tests, made when the test runs: espeak-ng speaks, libopus packs into OGG as WhatsApp does.
+
+The sentences are those of the small test model's closed Portuguese grammar (`tests/data/speech-model`):
+it knows no other words. Keep a note to one sentence and a voice of `VARIANTS`; the model's card says how
+sure it is then. Needs Debian's `espeak-ng`.
+"""
+
+import importlib.util
+import io
+import random
+import shutil
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+MODEL_DIRECTORY: Final = Path(__file__).parents[1] / "data" / "speech-model"
+SAMPLE_RATE: Final = 16_000  # Hz
+LEAD_IN: Final = 1_600  # samples of silence before the first word
+LEAD_OUT: Final = 3_200  # samples of silence after the last word
+
+Samples = NDArray[np.float32]
+
+
+class Voice(NamedTuple):
+    """A way of speaking: espeak-ng variant, speed in words a minute, pitch from 0 to 99."""
+
+    variant: str = ""
+    speed: int = 160
+    pitch: int = 50
+
+
+DEFAULT_VOICE: Final = Voice()
+
+
+@cache
+def _script() -> ModuleType:
+    """The model's training script: the one place that holds grammar and voices."""
+    path = MODEL_DIRECTORY / "train_speech_model.py"
+    spec = importlib.util.spec_from_file_location("train_speech_model", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(str(path))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def variants() -> list[str]:
+    """The voice variants that the model was trained on."""
+    return list(_script().TRAIN_VARIANTS)
+
+
+def random_sentence(rng: random.Random) -> str:
+    """One sentence of the shop's grammar, lower case and without punctuation."""
+    return str(_script().sentence(rng))
+
+
+def random_voice(rng: random.Random) -> Voice:
+    """A trained voice, at a speed and pitch within what the model's card was measured with."""
+    return Voice(rng.choice(variants()), speed=rng.randint(140, 200), pitch=rng.randint(30, 70))
+
+
+def speak(text: str, voice: Voice = DEFAULT_VOICE, language: str = "pt") -> Samples:
+    """`text` (`pt`, `en` or `es`) as mono samples from -1 to 1 at 16 kHz, with a little silence around."""
+    if shutil.which("espeak-ng") is None:
+        raise RuntimeError("espeak-ng is not installed; tests need it: apt-get install espeak-ng")
+    spoken = _script().say(text, language, *voice)
+    return np.pad(spoken, (LEAD_IN, LEAD_OUT)).astype(np.float32)
+
+
+def ogg(samples: Samples, bit_rate: int = 16_000) -> bytes:
+    """`samples` at 16 kHz as an OGG/Opus voice note."""
+    file = io.BytesIO()
+    _script().write_ogg(samples, file, bit_rate)
+    return file.getvalue()
+
+
+def synthesise(
+    text: str, variant: str = "", speed: int = 160, pitch: int = 50, language: str = "pt"
+) -> bytes:
+    """`text` as an OGG/Opus voice note."""
+    return ogg(speak(text, Voice(variant, speed, pitch), language))
+
+
+def random_note(rng: random.Random) -> tuple[str, bytes]:
+    """A random sentence and the voice note in which a random trained voice says it."""
+    sentence, voice = random_sentence(rng), random_voice(rng)
+    return sentence, synthesise(sentence, *voice)
+
+
+def silence(seconds: float) -> bytes:
+    """A voice note in which nothing at all is to be heard."""
+    return ogg(np.zeros(int(seconds * SAMPLE_RATE), np.float32))
+
+
+def noise(seconds: float, rng: random.Random, level: float = 0.05) -> bytes:
+    """A voice note of white noise with `level` as standard deviation."""
+    generator: Any = np.random.default_rng(rng.randrange(2**32))
+    samples = generator.normal(0.0, level, int(seconds * SAMPLE_RATE)).astype(np.float32)
+    return ogg(samples)
+
+
+def word_errors(said: str, heard: str) -> int:
+    """How many words must be put in, left out or exchanged to get from `said` to `heard`."""
+    reference, words = said.split(), heard.split()
+    previous = list(range(len(words) + 1))
+    for row, wanted in enumerate(reference, 1):
+        current = [row]
+        for column, word in enumerate(words, 1):
+            exchanged = previous[column - 1] + (wanted != word)
+            current.append(min(previous[column] + 1, current[-1] + 1, exchanged))
+        previous = current
+    return previous[-1]
