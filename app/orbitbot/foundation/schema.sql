@@ -1,0 +1,267 @@
+-- The schema as all migrations together leave it, for people to read. Written by `make schema`; a test
+-- proves it equal to the migrations, which alone are ever run on a host.
+
+CREATE FUNCTION public.current_client() RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    AS $$ SELECT nullif(current_setting('orbitbot.client_id', true), '') $$;
+
+CREATE TABLE public.bot_status (
+    client_id text NOT NULL,
+    state text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    channel text NOT NULL,
+    release text NOT NULL,
+    pid integer DEFAULT 0 NOT NULL,
+    journal_backlog integer DEFAULT 0 NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.bot_status FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.client_configs (
+    client_id text NOT NULL,
+    version integer NOT NULL,
+    personality text NOT NULL,
+    settings jsonb NOT NULL,
+    author text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.client_configs FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.clients (
+    id text NOT NULL,
+    name text NOT NULL,
+    channel text NOT NULL,
+    state text DEFAULT 'active'::text NOT NULL,
+    language text NOT NULL,
+    timezone text NOT NULL,
+    token_version integer DEFAULT 1 NOT NULL,
+    config_version integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT clients_channel_check CHECK ((channel = ANY (ARRAY['simulator'::text, 'neonize'::text, 'cloud'::text]))),
+    CONSTRAINT clients_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,30}$'::text)),
+    CONSTRAINT clients_state_check CHECK ((state = ANY (ARRAY['active'::text, 'paused'::text, 'removed'::text])))
+);
+
+ALTER TABLE ONLY public.clients FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.credentials (
+    id text NOT NULL,
+    client_id text NOT NULL,
+    kind text NOT NULL,
+    secret_hash text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT credentials_kind_check CHECK ((kind = ANY (ARRAY['bot'::text, 'integrator'::text])))
+);
+
+ALTER TABLE ONLY public.credentials FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.exchanges (
+    client_id text NOT NULL,
+    turn_id text NOT NULL,
+    contact text NOT NULL,
+    question text NOT NULL,
+    answer text NOT NULL,
+    model text NOT NULL,
+    source text NOT NULL,
+    prompt_tokens integer DEFAULT 0 NOT NULL,
+    completion_tokens integer DEFAULT 0 NOT NULL,
+    cost_usd numeric(12,6) DEFAULT 0 NOT NULL,
+    provider_ms double precision DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT exchanges_source_check CHECK ((source = ANY (ARRAY['provider'::text, 'faq'::text, 'no_answer'::text, 'not_heard'::text])))
+);
+
+ALTER TABLE ONLY public.exchanges FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.messages (
+    client_id text NOT NULL,
+    id text NOT NULL,
+    turn_id text,
+    contact text NOT NULL,
+    type text NOT NULL,
+    sent_at timestamp with time zone NOT NULL,
+    journaled_at timestamp with time zone NOT NULL,
+    silenced_reason text,
+    silenced_at timestamp with time zone,
+    CONSTRAINT messages_check CHECK (((turn_id IS NULL) = (silenced_reason IS NOT NULL))),
+    CONSTRAINT messages_type_check CHECK ((type = ANY (ARRAY['text'::text, 'voice'::text])))
+);
+
+ALTER TABLE ONLY public.messages FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.operators (
+    name text NOT NULL,
+    password_hash text NOT NULL,
+    token_version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.turns (
+    client_id text NOT NULL,
+    id text NOT NULL,
+    contact text NOT NULL,
+    type text NOT NULL,
+    origin text NOT NULL,
+    fingerprint bytea NOT NULL,
+    message text NOT NULL,
+    transcription text,
+    state text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    response text DEFAULT ''::text NOT NULL,
+    model text DEFAULT ''::text NOT NULL,
+    source text DEFAULT ''::text NOT NULL,
+    prompt_tokens integer DEFAULT 0 NOT NULL,
+    completion_tokens integer DEFAULT 0 NOT NULL,
+    cost_usd numeric(12,6) DEFAULT 0 NOT NULL,
+    attempts integer DEFAULT 1 NOT NULL,
+    maybe_repeated boolean DEFAULT false NOT NULL,
+    claimed_by text,
+    claimed_until timestamp with time zone,
+    journaled_at timestamp with time zone,
+    received_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    transcribed_at timestamp with time zone,
+    answering_at timestamp with time zone,
+    answered_at timestamp with time zone,
+    delivering_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    provider_ms double precision DEFAULT 0 NOT NULL,
+    CONSTRAINT turns_origin_check CHECK ((origin = ANY (ARRAY['bot'::text, 'api'::text]))),
+    CONSTRAINT turns_state_check CHECK ((state = ANY (ARRAY['received'::text, 'transcribed'::text, 'answering'::text, 'answered'::text, 'delivering'::text, 'delivered'::text, 'silenced'::text, 'failed'::text]))),
+    CONSTRAINT turns_type_check CHECK ((type = ANY (ARRAY['text'::text, 'voice'::text])))
+);
+
+ALTER TABLE ONLY public.turns FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE ONLY public.bot_status
+    ADD CONSTRAINT bot_status_pkey PRIMARY KEY (client_id);
+
+ALTER TABLE ONLY public.client_configs
+    ADD CONSTRAINT client_configs_pkey PRIMARY KEY (client_id, version);
+
+ALTER TABLE ONLY public.clients
+    ADD CONSTRAINT clients_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.credentials
+    ADD CONSTRAINT credentials_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.exchanges
+    ADD CONSTRAINT exchanges_pkey PRIMARY KEY (client_id, turn_id);
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_pkey PRIMARY KEY (client_id, id);
+
+ALTER TABLE ONLY public.operators
+    ADD CONSTRAINT operators_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.turns
+    ADD CONSTRAINT turns_pkey PRIMARY KEY (client_id, id);
+
+CREATE INDEX credentials_client ON public.credentials USING btree (client_id);
+
+CREATE INDEX exchanges_contact ON public.exchanges USING btree (client_id, contact, created_at);
+
+CREATE INDEX messages_journaled ON public.messages USING btree (client_id, journaled_at);
+
+CREATE INDEX messages_turn ON public.messages USING btree (client_id, turn_id);
+
+CREATE INDEX turns_received ON public.turns USING btree (client_id, received_at);
+
+ALTER TABLE ONLY public.bot_status
+    ADD CONSTRAINT bot_status_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.client_configs
+    ADD CONSTRAINT client_configs_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.credentials
+    ADD CONSTRAINT credentials_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.exchanges
+    ADD CONSTRAINT exchanges_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.messages
+    ADD CONSTRAINT messages_client_id_turn_id_fkey FOREIGN KEY (client_id, turn_id) REFERENCES public.turns(client_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.turns
+    ADD CONSTRAINT turns_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE public.bot_status ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.client_configs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.clients ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.credentials ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY every_client ON public.bot_status TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.client_configs TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.clients TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.credentials TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.exchanges TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.messages TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.turns TO orbitbot_operator USING (true);
+
+ALTER TABLE public.exchanges ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY one_client ON public.bot_status USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.client_configs USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.clients USING ((id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.credentials USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.exchanges USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.messages USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.turns USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+ALTER TABLE public.turns ENABLE ROW LEVEL SECURITY;
+
+GRANT USAGE ON SCHEMA public TO orbitbot_gateway;
+GRANT USAGE ON SCHEMA public TO orbitbot_operator;
+GRANT USAGE ON SCHEMA public TO orbitbot_ai;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_status TO orbitbot_gateway;
+GRANT SELECT,DELETE ON TABLE public.bot_status TO orbitbot_operator;
+
+GRANT SELECT,INSERT ON TABLE public.client_configs TO orbitbot_gateway;
+GRANT SELECT,INSERT ON TABLE public.client_configs TO orbitbot_operator;
+GRANT SELECT ON TABLE public.client_configs TO orbitbot_ai;
+
+GRANT SELECT ON TABLE public.clients TO orbitbot_gateway;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.clients TO orbitbot_operator;
+GRANT SELECT ON TABLE public.clients TO orbitbot_ai;
+
+GRANT UPDATE(config_version) ON TABLE public.clients TO orbitbot_gateway;
+
+GRANT UPDATE(updated_at) ON TABLE public.clients TO orbitbot_gateway;
+
+GRANT SELECT ON TABLE public.credentials TO orbitbot_gateway;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.credentials TO orbitbot_operator;
+
+GRANT SELECT ON TABLE public.exchanges TO orbitbot_operator;
+GRANT SELECT,INSERT ON TABLE public.exchanges TO orbitbot_ai;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.messages TO orbitbot_operator;
+
+GRANT SELECT ON TABLE public.operators TO orbitbot_operator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.turns TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.turns TO orbitbot_operator;
