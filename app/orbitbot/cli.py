@@ -1,0 +1,107 @@
+"""The `orbitbot` command. Imports of rooms are lazy, so that a bot loads nothing of the gateway's."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from orbitbot import __version__
+from orbitbot.foundation.errors import OrbitBotError, SettingsError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2  # argparse's own code for a wrong command line; wrong settings are the same kind of error
+
+_SERVICES = {
+    "gateway": "the public REST API",
+    "ai": "the AI service: prompt, provider, memory",
+    "speech": "the speech node: voice notes to text",
+    "bot": "one client's bot process",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the process's exit code.
+
+    An error that this package raises on purpose is one line on standard error: code 2 for settings,
+    1 for everything else.
+    """
+    given = _parser().parse_args(arguments)
+    try:
+        return _run(given)
+    except SettingsError as error:
+        return _fail(error, EXIT_USAGE)
+    except OrbitBotError as error:
+        return _fail(error, EXIT_FAILED)
+    except KeyboardInterrupt:
+        return EXIT_FAILED
+
+
+def _fail(error: OrbitBotError, code: int) -> int:
+    print(f"orbitbot: {' '.join(error.detail.split())}", file=sys.stderr)  # noqa: T201  (a command's output)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="orbitbot", description="AI assistants on WhatsApp for many clients."
+    )
+    parser.add_argument("--version", action="version", version=f"orbitbot {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, what in _SERVICES.items():
+        service = commands.add_parser(name, help=f"run {what}")
+        _add_settings(service, f"the service's TOML file, such as /etc/orbitbot/{name}.toml")
+
+    migrate = commands.add_parser("migrate", help="bring the database schema up to date")
+    _add_settings(migrate, "such as /etc/orbitbot/migrate.toml")
+    migrate.add_argument(
+        "--finalize", action="store_true", help="also run this release's own post migrations"
+    )
+
+    operator = commands.add_parser("set-operator", help="create an operator, or change the password")
+    operator.add_argument("name", help="the operator's name, which is the user name at login")
+    operator.add_argument("--password-file", type=Path, required=True, metavar="FILE")
+    _add_settings(operator, "such as /etc/orbitbot/migrate.toml")
+
+    why = commands.add_parser("why", help="tell the story of one message or turn")
+    why.add_argument("id", metavar="MESSAGE_ID", help="the channel's message id, or a turn's id")
+    _add_settings(why, "the gateway's TOML file, such as /etc/orbitbot/gateway.toml")
+    why.add_argument("--client", metavar="CLIENT_ID", help="look at this client only")
+    why.add_argument("--json", action="store_true", help="print JSON")
+    why.add_argument("--show-text", action="store_true", help="print what was said, too")
+
+    say = commands.add_parser("say", help="speak to a bot on the simulator channel", add_help=False)
+    say.add_argument("rest", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _add_settings(parser: argparse.ArgumentParser, what: str) -> None:
+    parser.add_argument("--settings", type=Path, required=True, metavar="FILE", help=what)
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Import what the command needs, and nothing else."""
+    code: int
+    match given.command:
+        case "migrate":
+            code = _room("foundation.migrations").main(given.settings, finalize=given.finalize)
+        case "set-operator":
+            code = _room("clients.operators").main(given.name, given.password_file, given.settings)
+        case "why":
+            code = _room("gateway.why").main(
+                given.id,
+                given.settings,
+                client_id=given.client,
+                as_json=given.json,
+                show_text=given.show_text,
+            )
+        case "say":
+            code = _room("bot.say").main(given.rest)
+        case service:
+            code = _room(f"{service}.main").main(given.settings)
+    return code
+
+
+def _room(module: str) -> Any:
+    return importlib.import_module(f"orbitbot.{module}")
