@@ -17,6 +17,8 @@ pidfile={directory}/supervisord.pid
 childlogdir={directory}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[supervisorctl]
+serverurl = unix://{directory}/supervisor.sock
 [include]
 files = {directory}/conf.d/*.conf
 """
@@ -66,6 +68,14 @@ class Supervisor:
             f"stdout_logfile={self.directory}/{name}.log\n{more}\n"
         )
         return path
+
+    def running(self) -> dict[str, int]:
+        """Name → pid of every program that runs, as supervisord says."""
+        control = shutil.which("supervisorctl") or "supervisorctl"
+        arguments = [control, "--configuration", str(self.directory / "supervisord.conf"), "status"]
+        said = subprocess.run(arguments, capture_output=True, text=True, check=False).stdout
+        rows = [line.split() for line in said.splitlines()]
+        return {row[0]: int(row[3].rstrip(",")) for row in rows if row[1] == "RUNNING"}
 
     def kill(self) -> None:
         """Kill supervisord alone, as a crash would; its children are left to themselves."""
