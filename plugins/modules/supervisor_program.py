@@ -7,9 +7,10 @@ DOCUMENTATION = r"""
 module: supervisor_program
 short_description: One program of supervisor, as its configuration file says
 description:
-  - Makes supervisor read its files again and applies what they say of one program (and its group of the same name).
-  - The comparison is between what supervisor runs and what the files say, so that a run that was interrupted between
-    writing the file and restarting the program is made good by the next one.
+  - Makes supervisor read its files again and applies what they say of one program (and its group of the
+    same name).
+  - The comparison is between what supervisor runs and what the files say, so that a run that was interrupted
+    between writing the file and restarting the program is made good by the next one.
   - C(supervisorctl update) would restart every program whose file changed; this touches only the one named.
 options:
   name:
@@ -17,7 +18,9 @@ options:
     type: str
     required: true
   state:
-    description: C(started) runs it with its present configuration; C(absent) stops and forgets it (its file must be gone).
+    description:
+      - C(started) runs it with its present configuration.
+      - C(absent) stops and forgets it (its file must be gone).
     type: str
     choices: [started, absent]
     default: started
@@ -60,7 +63,8 @@ from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
 POLL_INTERVAL = 0.1  # seconds
 LOG_TAIL = 2000  # bytes of the program's log shown when it does not start
-BUSY = ("STARTING", "BACKOFF", "STOPPING")
+STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+NO_WAIT = False  # of startProcess: this module waits itself
 
 
 class SupervisorError(Exception):
@@ -137,25 +141,17 @@ class Program:
         self._do("forget", lambda: self._rpc.removeProcessGroup(self._name))
 
     def _run(self, timeout: float) -> int:
+        info = self._rpc.getProcessInfo(self._process)
+        if info["statename"] in STOPPED and "add" not in self.actions:
+            self._do("start", lambda: self._rpc.startProcess(self._process, NO_WAIT))
+            if self._check_mode:
+                return 0
         deadline = time.monotonic() + timeout
-        asked = False
-        while True:
-            info = self._rpc.getProcessInfo(self._process)
-            state = info["statename"]
-            if state == "RUNNING":
-                return int(info["pid"])
-            if state not in BUSY:
-                if asked or self._check_mode:
-                    if self._check_mode:
-                        self.actions.append("start")
-                        return 0
-                    raise self._failed(info)
-                if "add" not in self.actions or state != "STOPPED":
-                    self._do("start", lambda: self._rpc.startProcess(self._process, False))
-                    asked = True
-            if time.monotonic() > deadline:
+        while (info := self._rpc.getProcessInfo(self._process))["statename"] != "RUNNING":
+            if info["statename"] == "FATAL" or time.monotonic() > deadline:
                 raise self._failed(info)
             time.sleep(POLL_INTERVAL)
+        return int(info["pid"])
 
     def _failed(self, info: dict[str, Any]) -> SupervisorError:
         try:
