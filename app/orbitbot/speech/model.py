@@ -107,7 +107,7 @@ class SpeechModel:
         )
         heard = list(filter(_is_speech, segments))
         if not heard:
-            return Heard("", language or info.language, reason="no speech heard")
+            return Heard("", language or "", reason="no speech heard")
         return Heard(
             text=" ".join(segment.text.strip() for segment in heard),
             language=info.language,
