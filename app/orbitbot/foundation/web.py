@@ -26,7 +26,13 @@ from litestar.types import (
     Send,
 )
 
-from orbitbot.foundation.errors import Forbidden, InvalidInput, OrbitBotError, Unauthenticated
+from orbitbot.foundation.errors import (
+    Forbidden,
+    InvalidInput,
+    MalformedRequest,
+    OrbitBotError,
+    Unauthenticated,
+)
 from orbitbot.foundation.tokens import Principal, TokenVerifier
 
 PROBLEM_TYPE_BASE: Final = "urn:orbitbot:problem:"
@@ -119,6 +125,12 @@ def _field_error(found: Mapping[str, Any]) -> dict[str, str]:
     return {"field": field, "detail": message}
 
 
+def _on_undecodable_text(request: AnyRequest, error: UnicodeDecodeError) -> Response[dict[str, Any]]:
+    """JSON that is not UTF-8: msgspec raises this where Litestar expects an error of msgspec's own."""
+    log.warning("a request was not UTF-8", exc_info=error, extra={"action": request.url.path})
+    return _on_own_error(request, MalformedRequest("the text is not valid UTF-8"))
+
+
 def _on_unexpected_error(request: AnyRequest, error: Exception) -> Response[dict[str, Any]]:
     log.error("unhandled error", exc_info=error, extra={"action": request.url.path})
     return problem_response(
@@ -133,6 +145,7 @@ def _on_unexpected_error(request: AnyRequest, error: Exception) -> Response[dict
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     OrbitBotError: _on_own_error,
     HTTPException: _on_framework_error,
+    UnicodeDecodeError: _on_undecodable_text,
     Exception: _on_unexpected_error,
 }
 

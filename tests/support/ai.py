@@ -1,0 +1,117 @@
+"""The AI service as it runs on a host: its own processes, a real database, a local language model server."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from orbitbot.contracts.chat import ChatResponse
+from tests.support.keys import Keys
+from tests.support.net import wait_for
+from tests.support.openai_server import OpenAIServer
+from tests.support.postgres import Database
+from tests.support.stack import Service
+
+PROVIDER_TIMEOUT: Final = 2.0  # seconds
+KEY: Final = "sk-test-0123456789"
+
+SETTINGS: Final = """
+verify_key_file = "{keys.public_file}"
+[listen]
+port = {port}
+workers = 2
+drain_seconds = 5
+[database]
+user = "orbitbot_ai"
+password_file = "{database.password_file}"
+port = {database.port}
+name = "{database.name}"
+[provider]
+base_url = "{provider.url}"
+default_model = "test/default"
+api_key_file = "{key_file}"
+timeout_seconds = {timeout}
+app_url = "https://shop.example"
+"""
+
+
+@dataclass
+class Ai:
+    """The running service and everything around it."""
+
+    http: httpx.Client
+    database: Database
+    provider: OpenAIServer
+    key_file: Path
+    keys: Keys
+    service: Service
+
+    def add_client(
+        self,
+        client_id: str,
+        personality: str = "",
+        *,
+        language: str = "pt",
+        faq: list[tuple[str, str]] | None = None,
+        **settings: Any,
+    ) -> None:
+        """A client with one version of a configuration, as the gateway stores it."""
+        if faq is not None:
+            settings["faq"] = [{"question": question, "answer": answer} for question, answer in faq]
+        with self.database.connect("postgres") as connection:
+            connection.execute(
+                "INSERT INTO clients (id, name, channel, language, timezone, config_version)"
+                " VALUES (%s, %s, 'simulator', %s, 'America/Sao_Paulo', 1)",
+                (client_id, client_id.title(), language),
+            )
+            connection.execute(
+                "INSERT INTO client_configs (client_id, version, personality, settings, author)"
+                " VALUES (%s, 1, %s, %s, 'test')",
+                (client_id, personality, json.dumps(settings)),
+            )
+
+    def configure(self, client_id: str, *, faq: list[tuple[str, str]]) -> None:
+        """A second version of the client's configuration."""
+        settings = {"faq": [{"question": question, "answer": answer} for question, answer in faq]}
+        with self.database.connect("postgres") as connection, connection.transaction():
+            connection.execute(
+                "INSERT INTO client_configs (client_id, version, personality, settings, author)"
+                " VALUES (%s, 2, '', %s, 'test')",
+                (client_id, json.dumps(settings)),
+            )
+            connection.execute("UPDATE clients SET config_version = 2 WHERE id = %s", (client_id,))
+
+    def wait_for_answer(self, client_id: str, message: str, expected: str) -> None:
+        """Ask until the answer is `expected`, for as long as a configuration may be cached."""
+        wait_for(lambda: self.chat(client_id, message).response == expected, f"the answer is {expected}", 10)
+
+    def post(self, client_id: str, message: str, **fields: Any) -> httpx.Response:
+        """`POST /api/chat`, whatever the answer."""
+        return self.http.post("/api/chat", json={"clientId": client_id, "message": message, **fields})
+
+    def chat(self, client_id: str, message: str, **fields: Any) -> ChatResponse:
+        """`POST /api/chat`; it must succeed."""
+        answer = self.post(client_id, message, **fields)
+        assert answer.status_code == 200, answer.text
+        return msgspec.json.decode(answer.content, type=ChatResponse)
+
+    def enter_key(self, key: str = KEY) -> None:
+        """Put an API key into its file, as an operator does."""
+        self.key_file.write_text(key + "\n")
+
+    def checks(self) -> dict[str, dict[str, Any]]:
+        """The checks of `/readyz`."""
+        found: dict[str, dict[str, Any]] = self.http.get("/readyz").json()["checks"]
+        return found
+
+    def stored(self, client_id: str) -> list[tuple[Any, ...]]:
+        """The client's exchanges as (turn, question, answer, source)."""
+        with self.database.connect("postgres") as connection:
+            return connection.execute(
+                "SELECT turn_id, question, answer, source FROM exchanges WHERE client_id = %s"
+                " ORDER BY created_at",
+                (client_id,),
+            ).fetchall()
