@@ -1,0 +1,1 @@
+"""The process of one client: journal, turn-taking, delivery and the channel to its contacts."""

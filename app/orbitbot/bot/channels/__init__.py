@@ -1,0 +1,1 @@
+"""The ways to a client's contacts, each behind the `Channel` protocol."""

@@ -1,0 +1,78 @@
+"""What every channel is to the bot."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from orbitbot.bot.models import InboundEvent
+from orbitbot.contracts.bot import BotState
+from orbitbot.foundation.errors import OrbitBotError, Unavailable
+
+# Takes an event into the journal, and does nothing else. When it returns, the event is safe and may be
+# acknowledged; when it raises, it is not, and the channel offers it again. Called on the event loop's thread.
+Receive = Callable[[InboundEvent], None]
+ReportState = Callable[[BotState, str], None]
+
+
+class NotSent(Unavailable):
+    """The message certainly did not leave; the same send may be repeated without risk of a double."""
+
+    problem = "not-sent"
+    title = "The channel could not take the message for the moment"
+
+
+class UnusableEvent(OrbitBotError):
+    """An event that can never be journaled, such as a voice note whose file is missing."""
+
+    problem = "unusable-event"
+    title = "The event cannot be used"
+
+
+class Outbound(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on its way out.
+
+    Attributes:
+        send_id: the same for every attempt to send this message.
+        quote: id of the message that it answers, shown quoted where the channel can.
+        part: which of the answer's `parts` messages it is, from 1.
+    """
+
+    send_id: str
+    chat: str
+    text: str
+    quote: str | None = None
+    part: int = 1
+    parts: int = 1
+
+
+class Channel(Protocol):
+    """A way to a client's contacts.
+
+    Attributes:
+        idempotent_send: two sends with one `send_id` reach the contact once. Without it, an answer whose
+            bot died between send and mark is sent again and flagged as maybe repeated.
+    """
+
+    @property
+    def idempotent_send(self) -> bool: ...
+
+    async def start(self, receive: Receive, report_state: ReportState) -> None:
+        """Begin to deliver events and to tell about the connection; returns once both are under way."""
+        ...
+
+    async def stop(self) -> None:
+        """Deliver nothing more. An event not yet taken stays with the channel."""
+        ...
+
+    async def send(self, message: Outbound) -> None:
+        """Send one message; returns when the channel has it.
+
+        Raises:
+            NotSent: it certainly did not leave. After any other exception it may have.
+        """
+        ...
+
+    async def typing(self, chat: str, *, active: bool) -> None:
+        """Show the contact that an answer is being typed, or no longer is. Never raises."""
+        ...

@@ -1,0 +1,410 @@
+"""The journal: what the bot has taken, decided, fixed and sent, on its own disk (SQLite, WAL, fsynced).
+
+Every method that changes something is one transaction, on disk when the method returns. Calls are short and
+run on the event loop's thread: one connection, one order of events. After a crash everything goes on from
+here.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from orbitbot.bot.journal_schema import MIGRATIONS
+from orbitbot.bot.models import InboundEvent, JournaledMessage, Part, QueuedReport, StoredMedia, Turn
+from orbitbot.contracts.bot import BotSettings
+from orbitbot.contracts.messages import SilenceReason
+from orbitbot.contracts.reports import Delivery, SetAside
+from orbitbot.foundation.errors import OrbitBotError, Unavailable
+
+BUSY_TIMEOUT: Final = 5.0  # seconds; a backup may hold the file for a moment
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA journal_size_limit = 4194304",  # bytes the WAL keeps after a checkpoint
+    "PRAGMA cache_size = -512",  # KiB; there are hundreds of bots on a host
+)
+
+
+class JournalUnavailable(Unavailable):
+    """The journal could not be written (disk full, for one). Nothing of the change was kept."""
+
+    problem = "journal-unavailable"
+    title = "The bot's journal cannot be written"
+
+
+class JournalFromNewerRelease(OrbitBotError):
+    """The journal was migrated by a later release; this one does not know its tables."""
+
+    problem = "journal-from-newer-release"
+    title = "The journal belongs to a newer release"
+
+
+class Journal:
+    """The bot's durable state.
+
+    Attributes:
+        trouble: what went wrong with the last write, empty while all is well.
+    """
+
+    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+        """Open or create the journal at `path`.
+
+        Raises:
+            JournalUnavailable: it cannot be opened or migrated.
+            JournalFromNewerRelease: a later release has migrated it.
+        """
+        self._now = now
+        self.trouble = ""
+        with self._translated():
+            self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        try:
+            with self._translated():
+                for pragma in _PRAGMAS:
+                    self._db.execute(pragma)
+            self._migrate()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; what was written stays."""
+        self._db.close()
+
+    # Messages
+
+    def knows(self, message_id: str) -> bool:
+        """Whether the message was journaled before."""
+        return bool(self._read("SELECT 1 FROM inbound WHERE id = ?", message_id))
+
+    def record(
+        self, event: InboundEvent, media: StoredMedia | None = None, set_aside: SilenceReason | None = None
+    ) -> bool:
+        """Journal a message, with its report if it is set aside. False if it was known already."""
+        now = self._now()
+        with self._transaction():
+            added = self._db.execute(
+                """
+                INSERT INTO inbound (id, chat, contact, is_group, type, text, media, media_size, sent_at,
+                                     journaled_at, set_aside)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                ON CONFLICT (id) DO NOTHING
+                """,
+                (
+                    event.id,
+                    event.chat,
+                    event.contact,
+                    event.group,
+                    event.type,
+                    event.text,
+                    media.digest if media else None,
+                    media.size if media else 0,
+                    event.sent_at,
+                    now,
+                    set_aside,
+                ),
+            ).rowcount
+            if added and set_aside:
+                self._queue(
+                    SetAside(
+                        message_id=event.id,
+                        from_=event.contact,
+                        type=event.type,
+                        sent_at=event.sent_at,
+                        journaled_at=now,
+                        reason=set_aside,
+                        at=now,
+                    )
+                )
+        return bool(added)
+
+    def pending(self, contact: str) -> tuple[JournaledMessage, ...]:
+        """The contact's messages that are not yet in a turn, in order."""
+        rows = self._read(
+            f"""
+            SELECT {_MESSAGE} FROM inbound
+            WHERE contact = ? AND turn_id IS NULL AND set_aside IS NULL
+            ORDER BY seq
+            """,  # noqa: S608  (a constant list of columns)
+            contact,
+        )
+        return tuple(_message(row) for row in rows)
+
+    def contacts_with_work(self) -> list[str]:
+        """Contacts with pending messages or a turn under way, the longest waiting first."""
+        rows = self._read(
+            """
+            SELECT contact FROM (
+                SELECT contact, min(journaled_at) AS since FROM inbound
+                WHERE turn_id IS NULL AND set_aside IS NULL GROUP BY contact
+                UNION ALL
+                SELECT contact, fixed_at FROM turns WHERE finished_at IS NULL
+            ) GROUP BY contact ORDER BY min(since), contact
+            """
+        )
+        return [contact for (contact,) in rows]
+
+    # Turns
+
+    def fix_turn(self, turn_id: str, members: Sequence[JournaledMessage]) -> None:
+        """Make the pending `members` one turn. From now on they are never merged differently."""
+        with self._transaction():
+            self._db.execute(
+                "INSERT INTO turns (id, contact, state, fixed_at) VALUES (?, ?, 'fixed', ?)",
+                (turn_id, members[0].contact, self._now()),
+            )
+            for member in members:
+                taken = self._db.execute(
+                    "UPDATE inbound SET turn_id = ? WHERE id = ? AND turn_id IS NULL AND set_aside IS NULL",
+                    (turn_id, member.id),
+                ).rowcount
+                if taken != 1:
+                    raise AssertionError(f"message {member.id} is not pending")
+
+    def turn_under_way(self, contact: str) -> Turn | None:
+        """The contact's turn that is not final yet, if there is one."""
+        rows = self._read(
+            "SELECT id, state FROM turns WHERE contact = ? AND finished_at IS NULL",
+            contact,
+        )
+        if not rows:
+            return None
+        ((turn_id, state),) = rows
+        members = tuple(
+            _message(row)
+            for row in self._read(
+                f"SELECT {_MESSAGE} FROM inbound WHERE turn_id = ? ORDER BY seq",  # noqa: S608  (as above)
+                turn_id,
+            )
+        )
+        last = members[-1]
+        return Turn(
+            id=turn_id, contact=contact, chat=last.chat, group=last.group, state=state, members=members
+        )
+
+    def record_answer(self, turn_id: str, parts: Sequence[str]) -> None:
+        """Keep the answer, split for good: a part has one send id for ever."""
+        with self._transaction():
+            self._db.execute("UPDATE turns SET state = 'answered' WHERE id = ?", (turn_id,))
+            self._db.executemany(
+                "INSERT INTO parts (turn_id, position, send_id, text) VALUES (?, ?, ?, ?)",
+                [(turn_id, n, f"{turn_id}-{n}", text) for n, text in enumerate(parts, start=1)],
+            )
+
+    def finish_turn(self, turn_id: str, state: str, reason: str = "", *, report: bool = False) -> None:
+        """Make the turn final (`silenced`, `failed`, or `delivered` where the gateway says it was).
+
+        Args:
+            report: tell the gateway; False where it was the gateway that decided.
+        """
+        with self._transaction():
+            self._finish(turn_id, state, reason)
+            if report:
+                self._queue(Delivery(turn=turn_id, state="failed", at=self._now(), reason=reason))
+
+    def parts(self, turn_id: str) -> tuple[Part, ...]:
+        """The parts of the turn's answer, in order."""
+        rows = self._read(
+            "SELECT position, send_id, text, state FROM parts WHERE turn_id = ? ORDER BY position", turn_id
+        )
+        return tuple(
+            Part(position=position, send_id=send_id, text=text, state=state)
+            for position, send_id, text, state in rows
+        )
+
+    def begin_part(self, turn_id: str, position: int, *, maybe_repeated: bool) -> None:
+        """Mark a part as handed to the channel, just before it is; the first one is reported."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE parts SET state = 'sending' WHERE turn_id = ? AND position = ?", (turn_id, position)
+            )
+            if maybe_repeated:
+                self._db.execute("UPDATE turns SET maybe_repeated = 1 WHERE id = ?", (turn_id,))
+            begun = self._db.execute(
+                "UPDATE turns SET state = 'delivering' WHERE id = ? AND state = 'answered'", (turn_id,)
+            ).rowcount
+            if begun:
+                self._queue(Delivery(turn=turn_id, state="delivering", at=self._now()))
+
+    def withdraw_part(self, turn_id: str, position: int) -> None:
+        """Take a mark back: the channel says that the part certainly did not leave."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE parts SET state = 'pending' WHERE turn_id = ? AND position = ?", (turn_id, position)
+            )
+
+    def finish_part(self, turn_id: str, position: int) -> bool:
+        """Mark a part as sent. After the last one the turn is delivered, which is reported: True."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE parts SET state = 'sent' WHERE turn_id = ? AND position = ?", (turn_id, position)
+            )
+            ((unsent,),) = self._db.execute(
+                "SELECT count(*) FROM parts WHERE turn_id = ? AND state <> 'sent'", (turn_id,)
+            ).fetchall()
+            if unsent:
+                return False
+            self._finish(turn_id, "delivered", "")
+            ((repeated,),) = self._db.execute(
+                "SELECT maybe_repeated FROM turns WHERE id = ?", (turn_id,)
+            ).fetchall()
+            self._queue(
+                Delivery(turn=turn_id, state="delivered", at=self._now(), maybe_repeated=bool(repeated))
+            )
+        return True
+
+    def backlog(self) -> int:
+        """Turns not yet answered; a contact's pending messages count as one."""
+        ((count,),) = self._read(
+            """
+            SELECT (SELECT count(*) FROM turns WHERE state = 'fixed')
+                 + (SELECT count(DISTINCT contact) FROM inbound WHERE turn_id IS NULL AND set_aside IS NULL)
+            """
+        )
+        return int(count)
+
+    # Reports
+
+    def next_reports(self, limit: int) -> list[QueuedReport]:
+        """The oldest reports that the gateway has not accepted, in order."""
+        rows = self._read(
+            "SELECT seq, body FROM reports WHERE refused IS NULL ORDER BY seq LIMIT ?",
+            limit,
+        )
+        return [QueuedReport(seq, body) for seq, body in rows]
+
+    def forget_reports(self, accepted: Sequence[QueuedReport]) -> None:
+        """Drop reports that the gateway has."""
+        with self._transaction():
+            self._db.executemany("DELETE FROM reports WHERE seq = ?", [(each.seq,) for each in accepted])
+
+    def refuse_report(self, report: QueuedReport, reason: str) -> None:
+        """Take a report that the gateway will never accept out of the queue, and keep it to look at."""
+        with self._transaction():
+            self._db.execute("UPDATE reports SET refused = ? WHERE seq = ?", (reason, report.seq))
+
+    # Settings
+
+    def settings(self) -> BotSettings:
+        """The settings the gateway gave last; the defaults before the first time."""
+        rows = self._read("SELECT value FROM state WHERE key = 'settings'")
+        return msgspec.json.decode(rows[0][0], type=BotSettings) if rows else BotSettings()
+
+    def keep_settings(self, settings: BotSettings) -> None:
+        """Keep settings for when the gateway is away."""
+        with self._transaction():
+            self._db.execute(
+                """
+                INSERT INTO state VALUES ('settings', ?)
+                ON CONFLICT (key) DO UPDATE SET value = excluded.value
+                """,
+                (msgspec.json.encode(settings),),
+            )
+
+    # Keeping it small
+
+    def media_in_use(self) -> set[str]:
+        """Digests of the voice notes that a message not yet final still needs."""
+        rows = self._read(
+            """
+            SELECT DISTINCT media FROM inbound LEFT JOIN turns ON turns.id = inbound.turn_id
+            WHERE media IS NOT NULL AND set_aside IS NULL AND finished_at IS NULL
+            """
+        )
+        return {digest for (digest,) in rows}
+
+    def trim(self, before: float, limit: int = 500) -> int:
+        """Delete what became final before the Unix time `before`, at most `limit` turns and as many
+        messages set aside, so that it never holds up the bot. Returns how many of both went."""
+        with self._transaction():
+            turns = self._db.execute(
+                "SELECT id FROM turns WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, limit)
+            ).fetchall()
+            self._db.executemany("DELETE FROM parts WHERE turn_id = ?", turns)
+            self._db.executemany("DELETE FROM inbound WHERE turn_id = ?", turns)
+            self._db.executemany("DELETE FROM turns WHERE id = ?", turns)
+            aside = self._db.execute(
+                """
+                DELETE FROM inbound WHERE seq IN (
+                    SELECT seq FROM inbound WHERE set_aside IS NOT NULL AND journaled_at < ? LIMIT ?)
+                """,
+                (before, limit),
+            ).rowcount
+        return len(turns) + aside
+
+    # Inner parts
+
+    def _migrate(self) -> None:
+        ((version,),) = self._read("PRAGMA user_version")
+        if version > len(MIGRATIONS):
+            raise JournalFromNewerRelease(
+                f"the journal has version {version}, this release knows {len(MIGRATIONS)}: "
+                "run the release that wrote it, or a later one"
+            )
+        for number, statements in enumerate(MIGRATIONS[version:], start=version + 1):
+            with self._transaction():
+                for statement in statements:
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {number}")
+
+    def _finish(self, turn_id: str, state: str, reason: str) -> None:
+        self._db.execute(
+            "UPDATE turns SET state = ?, reason = ?, finished_at = ? WHERE id = ?",
+            (state, reason, self._now(), turn_id),
+        )
+
+    def _queue(self, report: SetAside | Delivery) -> None:
+        self._db.execute("INSERT INTO reports (body) VALUES (?)", (msgspec.json.encode(report),))
+
+    def _read(self, query: str, *parameters: object) -> list[Any]:
+        with self._translated():
+            return self._db.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._translated():
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        self.trouble = ""
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            self.trouble = str(error)
+            raise JournalUnavailable(f"the journal cannot be used: {error}") from error
+
+
+_MESSAGE: Final = (
+    "id, chat, contact, is_group, type, text, media, media_size, sent_at, journaled_at"  # as _message reads
+)
+
+
+def _message(row: Sequence[Any]) -> JournaledMessage:
+    message_id, chat, contact, group, kind, text, media, media_size, sent_at, journaled_at = row
+    return msgspec.convert(
+        {
+            "id": message_id,
+            "chat": chat,
+            "contact": contact,
+            "group": bool(group),
+            "type": kind,
+            "text": text,
+            "media": None if media is None else {"digest": media, "size": media_size},
+            "sent_at": sent_at,
+            "journaled_at": journaled_at,
+        },
+        JournaledMessage,
+    )

@@ -1,0 +1,179 @@
+"""Wires one bot together and runs it until SIGTERM.
+
+Exit status: 0 after SIGTERM or SIGINT; 75 (`EX_TEMPFAIL`) when another process holds the state directory
+or the parent has gone; 1 when something broke; 2 (by the command line) when the settings are wrong. 75 comes
+within a second, so supervisor sees a start that failed and tries again with growing pauses: with
+`startsecs=2` and `startretries=5` it neither hammers nor gives up before a stopping predecessor is gone.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from orbitbot.bot.access import AccessTokens
+from orbitbot.bot.channels.channel import Channel
+from orbitbot.bot.delivery import Deliverer
+from orbitbot.bot.gateway import GatewayClient
+from orbitbot.bot.http import Http
+from orbitbot.bot.journal import Journal, JournalUnavailable
+from orbitbot.bot.media import MediaStore
+from orbitbot.bot.process_guard import AlreadyRunning, ParentGone, die_with_parent, hold_lock
+from orbitbot.bot.receiving import Receiver
+from orbitbot.bot.reports import ReportQueue
+from orbitbot.bot.settings import ProcessSettings, load_process_settings
+from orbitbot.bot.sign_of_life import SignOfLife
+from orbitbot.bot.turns import TurnTaker
+from orbitbot.foundation.errors import SettingsError
+from orbitbot.foundation.logs import configure_logging
+
+EXIT_BROKEN: Final = 1
+HOUSEKEEPING_INTERVAL: Final = 3600.0  # seconds
+KEEP_FINAL: Final = 7 * 86_400.0  # seconds that final turns stay in the journal
+
+log = logging.getLogger(__name__)
+
+
+def main(settings_path: Path) -> int:
+    """Run the bot that `settings_path` describes; returns the exit status."""
+    parent = os.getppid()
+    os.umask(0o077)
+    configure_logging("bot")
+    try:
+        settings = load_process_settings(settings_path)
+        configure_logging(f"bot-{settings.client_id}", settings.log_level)
+        die_with_parent(parent)
+        lock = hold_lock(Path(settings.state_directory) / "lock")
+    except (AlreadyRunning, ParentGone) as error:
+        log.critical("not started: %s", error.detail, extra={"action": "start"})
+        return os.EX_TEMPFAIL
+    try:
+        return asyncio.run(Bot(settings).run())
+    finally:
+        os.close(lock)
+
+
+class Bot:
+    """All parts of one bot. Make it inside a running event loop's program: `asyncio.run(Bot(…).run())`."""
+
+    def __init__(self, settings: ProcessSettings) -> None:
+        self._settings = settings
+        self._state = Path(settings.state_directory)
+
+    async def run(self) -> int:
+        """Run until SIGTERM or SIGINT (0), or until a part that runs for ever ends (1)."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+
+        settings, ceiling = self._settings, self._settings.retry_ceiling_seconds
+        journal = Journal(self._state / "journal.db")
+        media = MediaStore(self._state / "media")
+        http = Http(settings.gateway_url, read_timeout=settings.request_timeout_seconds)
+        gateway = GatewayClient(
+            http,
+            AccessTokens(http, Path(settings.credential_file)),
+            media,
+            client_id=settings.client_id,
+            retry_ceiling=ceiling,
+        )
+        channel = make_channel(settings)
+        reports = ReportQueue(journal, gateway, retry_ceiling=ceiling)
+        sign_of_life = SignOfLife(
+            journal,
+            gateway,
+            channel=settings.channel,
+            on_settings=lambda: turns.settings_changed(),  # noqa: PLW0108  (`turns` is made below)
+            retry_ceiling=ceiling,
+        )
+        deliverer = Deliverer(
+            journal,
+            channel,
+            settings=lambda: sign_of_life.settings,
+            on_report=reports.notify,
+            retry_ceiling=ceiling,
+        )
+        turns = TurnTaker(
+            journal,
+            gateway,
+            deliverer,
+            settings=lambda: sign_of_life.settings,
+            on_report=reports.notify,
+            on_final=lambda: sweep_media(journal, media),
+            retry_ceiling=ceiling,
+        )
+        receiver = Receiver(
+            journal,
+            media,
+            settings=lambda: sign_of_life.settings,
+            on_pending=turns.notify,
+            on_report=reports.notify,
+        )
+
+        endless = [
+            _endless("sign of life", sign_of_life.run()),
+            _endless("reports", reports.run()),
+            _endless("housekeeping", keep_house(journal, media, sign_of_life)),
+        ]
+        turns.start()
+        await channel.start(receiver.receive, sign_of_life.set_state)
+        log.info("bot started", extra={"action": "start", "backlog": journal.backlog()})
+
+        stopping = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait({stopping, *endless}, return_when=asyncio.FIRST_COMPLETED)
+        broken = [task for task in done if task is not stopping]
+        for task in broken:
+            log.critical("%s ended", task.get_name(), exc_info=task.exception(), extra={"action": "stop"})
+
+        await channel.stop()
+        await turns.stop()
+        for task in (stopping, *endless):
+            task.cancel()
+        await asyncio.gather(stopping, *endless, return_exceptions=True)
+        await sign_of_life.last_word()
+        await http.close()
+        journal.close()
+        log.info("bot stopped", extra={"action": "stop"})
+        return EXIT_BROKEN if broken else 0
+
+
+def make_channel(settings: ProcessSettings) -> Channel:
+    """The channel that the settings name.
+
+    Raises:
+        SettingsError: this release has none of that name.
+    """
+    if settings.channel == "simulator":
+        from orbitbot.bot.channels.simulator import SimulatorChannel  # noqa: PLC0415  (others' stay unloaded)
+
+        return SimulatorChannel(Path(settings.state_directory) / "simulator")
+    raise SettingsError(f"channel: {settings.channel!r} is not in this release; there is: simulator")
+
+
+async def keep_house(journal: Journal, media: MediaStore, sign_of_life: SignOfLife) -> None:
+    """Once an hour, remove what became final a week ago and voice notes that nobody needs.
+
+    A message stays known at least twice as long as the cut-off: delivered again after that, it is too old.
+    """
+    while True:
+        try:
+            keep = max(KEEP_FINAL, 2 * sign_of_life.settings.max_age_seconds)
+            journal.trim(time.time() - keep)
+            sweep_media(journal, media)
+        except JournalUnavailable as error:
+            log.critical("journal not trimmed", extra={"reason": error.detail, "action": "housekeeping"})
+        await asyncio.sleep(HOUSEKEEPING_INTERVAL)
+
+
+def sweep_media(journal: Journal, media: MediaStore) -> None:
+    """Remove the voice notes of turns that are final."""
+    media.sweep(journal.media_in_use())
+
+
+def _endless(name: str, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    return asyncio.create_task(coroutine, name=name)

@@ -1,0 +1,95 @@
+"""Voice notes on their way through the bot: one file per content, named by its SHA-256."""
+
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from orbitbot.bot.channels.channel import UnusableEvent
+from orbitbot.bot.journal import JournalUnavailable
+from orbitbot.bot.models import StoredMedia
+
+MAX_MEDIA_SIZE: Final = 16_000_000  # bytes; WhatsApp's own limit for audio
+_CHUNK: Final = 65_536  # bytes
+
+log = logging.getLogger(__name__)
+
+
+class MediaStore:
+    """Keeps voice notes until their turn is final."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(mode=0o700, exist_ok=True)
+
+    def keep(self, source: Path) -> StoredMedia | None:
+        """Copy a file into the store, on disk when this returns. None if it is too large or empty.
+
+        Raises:
+            UnusableEvent: there is no such regular file.
+            JournalUnavailable: it could not be written.
+        """
+        temporary = self._directory / f".{os.getpid()}.tmp"
+        digest, size = hashlib.sha256(), 0
+        with _open_source(source) as reading:
+            try:
+                with temporary.open("wb") as writing:
+                    while chunk := reading.read(_CHUNK):
+                        size += len(chunk)
+                        if size > MAX_MEDIA_SIZE:
+                            break
+                        digest.update(chunk)
+                        writing.write(chunk)
+                    writing.flush()
+                    os.fsync(writing.fileno())
+                if not 0 < size <= MAX_MEDIA_SIZE:
+                    log.warning("voice note not kept", extra={"action": "media", "bytes": size})
+                    return None
+                temporary.rename(self._directory / digest.hexdigest())
+                sync_directory(self._directory)
+            except OSError as error:
+                raise JournalUnavailable(f"the media folder cannot be written: {error.strerror}") from error
+            finally:
+                temporary.unlink(missing_ok=True)
+        return StoredMedia(digest.hexdigest(), size)
+
+    def chunks(self, media: StoredMedia) -> Iterator[bytes]:
+        """The file's content, piece by piece."""
+        with self.path(media).open("rb") as reading:
+            while chunk := reading.read(_CHUNK):
+                yield chunk
+
+    def path(self, media: StoredMedia) -> Path:
+        """Where the file lies."""
+        return self._directory / media.digest
+
+    def sweep(self, in_use: set[str]) -> int:
+        """Remove every file that is not `in_use` (digests); returns how many went."""
+        unused = [path for path in self._directory.iterdir() if path.name not in in_use]
+        for path in unused:
+            path.unlink(missing_ok=True)
+        return len(unused)
+
+
+def sync_directory(path: Path) -> None:
+    """Make renames and new names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open_source(path: Path) -> BinaryIO:
+    """Open without following a link or waiting on a pipe: the name came from outside."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise UnusableEvent(f"the voice note's file cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UnusableEvent("the voice note's file is not a regular file")
+    return os.fdopen(descriptor, "rb")

@@ -1,0 +1,98 @@
+"""What the rooms of the bot hand to each other: events, journaled messages, turns and parts."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from orbitbot.contracts.messages import MessageType
+
+EventKind = Literal["message", "status", "own"]
+
+# A journaled turn is `fixed` until the gateway has answered it, and `answered` until its first part is
+# on its way. The last three are final.
+JournalTurnState = Literal["fixed", "answered", "delivering", "delivered", "silenced", "failed"]
+PartState = Literal["pending", "sending", "sent"]
+
+# An id becomes a form field's name and a file's name: visible ASCII without the path separator.
+ChannelId = Annotated[str, msgspec.Meta(pattern=r"^[!-.0-~]{1,128}\Z")]
+
+
+class InboundEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as the channel delivered it, before anything was decided about it.
+
+    Attributes:
+        id: the channel's message id; the same message delivered again has the same one.
+        chat: where an answer goes.
+        sender: who wrote it.
+        sent_at: Unix time in seconds by the channel's clock.
+        media: a file with the voice note; the journal copies it, the channel may then remove it.
+        kind: `status` for a status broadcast, `own` for what this bot's own number sent.
+    """
+
+    id: str
+    chat: str
+    sender: str
+    type: MessageType
+    sent_at: float
+    text: str = ""
+    media: Path | None = None
+    group: bool = False
+    kind: EventKind = "message"
+
+    @property
+    def contact(self) -> str:
+        """Whose conversation it belongs to: the sender's, or the group's."""
+        return self.chat if self.group else self.sender
+
+
+class StoredMedia(msgspec.Struct, frozen=True):
+    """A voice note in the media folder: its SHA-256 (hexadecimal) and its size in bytes."""
+
+    digest: str
+    size: int
+
+
+class JournaledMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that is safe in the journal. Times are Unix seconds.
+
+    Attributes:
+        media: None for a text, and for a voice note that was too large or empty to keep.
+    """
+
+    id: str
+    chat: str
+    contact: str
+    group: bool
+    type: MessageType
+    text: str
+    media: StoredMedia | None
+    sent_at: float
+    journaled_at: float
+
+
+class Turn(msgspec.Struct, frozen=True, kw_only=True):
+    """A contact's burst, fixed in the journal. `id` is random and never changes."""
+
+    id: str
+    contact: str
+    chat: str
+    group: bool
+    state: JournalTurnState
+    members: tuple[JournaledMessage, ...]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of an answer; `position` counts from 1."""
+
+    position: int
+    send_id: str
+    text: str
+    state: PartState
+
+
+class QueuedReport(msgspec.Struct, frozen=True):
+    """A report that the gateway has not accepted yet; `body` is its JSON."""
+
+    seq: int
+    body: bytes

@@ -1,0 +1,29 @@
+"""Which messages are never answered, decided once, when they are journaled."""
+
+from orbitbot.bot.models import InboundEvent
+from orbitbot.contracts.bot import BotSettings
+from orbitbot.contracts.messages import SilenceReason
+
+
+def set_aside_reason(event: InboundEvent, settings: BotSettings, now: float) -> SilenceReason | None:
+    """Why `event` is never answered, or None if it is to be.
+
+    Args:
+        now: Unix time in seconds at which the event is being journaled. A message that waits in the
+            journal, for a gateway that is away say, does not grow too old there.
+    """
+    reasons: tuple[tuple[bool, SilenceReason], ...] = (
+        (event.kind == "own", "own_message"),
+        (event.kind == "status", "status_broadcast"),
+        (event.group and not settings.answer_groups, "group"),
+        (_digits(event.sender) in map(_digits, settings.fleet_numbers), "fleet_number"),
+        (now - event.sent_at > settings.max_age_seconds, "too_old"),
+        (settings.muted, "muted"),
+    )
+    return next((reason for applies, reason in reasons if applies), None)
+
+
+def _digits(number: str) -> str:
+    """`+55 11 98765-4321` and `5511987654321@s.whatsapp.net` are one number."""
+    user = number.partition("@")[0].partition(":")[0]
+    return "".join(filter(str.isdigit, user)) or user

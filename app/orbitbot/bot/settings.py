@@ -1,0 +1,49 @@
+"""The settings file of one bot, written by Ansible: `/etc/orbitbot/bots/<client>.toml`."""
+
+from pathlib import Path
+
+from orbitbot.contracts.clients import ChannelKind
+from orbitbot.foundation.errors import InvalidInput, SettingsError
+from orbitbot.foundation.names import check_client_id
+from orbitbot.foundation.settings import Settings, load_settings
+
+
+class ProcessSettings(Settings, frozen=True):
+    """What the process needs before it can ask the gateway for the rest (`contracts.bot.BotSettings`).
+
+    Attributes:
+        gateway_url: scheme, host and port of the gateway, without a path.
+        state_directory: the bot's own directory: journal, media, lock, channel state.
+        credential_file: JSON of `contracts.clients.CredentialCreated`; read anew at every exchange, so
+            that a rotated credential needs no restart.
+        request_timeout_seconds: how long the gateway may keep a request waiting; above the 25 s
+            within which it answers a turn.
+        retry_ceiling_seconds: the longest pause between two attempts, unless the gateway asks for more.
+    """
+
+    client_id: str
+    channel: ChannelKind
+    gateway_url: str
+    state_directory: str
+    credential_file: str
+    log_level: str = "INFO"
+    request_timeout_seconds: float = 40.0
+    retry_ceiling_seconds: float = 15.0
+
+
+def load_process_settings(path: Path) -> ProcessSettings:
+    """Read and check a bot's settings file.
+
+    Raises:
+        SettingsError: names the file, the field and the value.
+    """
+    settings = load_settings(path, ProcessSettings)
+    try:
+        check_client_id(settings.client_id)
+    except InvalidInput as error:
+        raise SettingsError(f"{path}: client_id: {error.detail}") from error
+    if not settings.gateway_url.startswith(("http://", "https://")):
+        raise SettingsError(
+            f"{path}: gateway_url: {settings.gateway_url!r} is not an http:// or https:// address"
+        )
+    return settings

@@ -1,0 +1,115 @@
+"""Tells the gateway how the bot is, and brings back the settings it runs by."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from orbitbot import __version__
+from orbitbot.bot.backoff import Backoff
+from orbitbot.bot.gateway import GatewayAway, GatewayRefused
+from orbitbot.bot.journal import Journal, JournalUnavailable
+from orbitbot.contracts.bot import BotSettings, BotState, BotStatus
+
+INTERVAL: Final = 15.0  # seconds between signs of life
+LAST_WORD: Final = 0.7  # seconds that the sign "stopping" may take
+
+log = logging.getLogger(__name__)
+
+
+class StatusTarget(Protocol):
+    """Who is told: the gateway."""
+
+    async def put_status(self, status: BotStatus, *, read_timeout: float | None = None) -> BotSettings: ...
+
+
+class SignOfLife:
+    """Sends the state at every change and every 15 s.
+
+    Attributes:
+        settings: what the bot runs by: the gateway's last word, kept in the journal for when it is away.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        target: StatusTarget,
+        *,
+        channel: str,
+        on_settings: Callable[[], None],
+        retry_ceiling: float = 15.0,
+    ) -> None:
+        self.settings = journal.settings()
+        self._journal = journal
+        self._target = target
+        self._channel = channel
+        self._on_settings = on_settings
+        self._retry_ceiling = retry_ceiling
+        self._state: BotState = "starting"
+        self._reason = ""
+        self._changed = asyncio.Event()
+
+    def set_state(self, state: BotState, reason: str = "") -> None:
+        """The channel's state has changed; it is sent at once."""
+        if (state, reason) != (self._state, self._reason):
+            log.info("state changed", extra={"state": state, "reason": reason, "action": "state"})
+            self._state, self._reason = state, reason
+            self._changed.set()
+
+    async def run(self) -> None:
+        """Send for ever."""
+        backoff = Backoff(min(self._retry_ceiling, INTERVAL))
+        while True:
+            self._changed.clear()
+            try:
+                self._take(await self._target.put_status(self._status()))
+                backoff.reset()
+                pause = INTERVAL
+            except (GatewayAway, GatewayRefused) as error:
+                pause = backoff.next()
+                log.warning(
+                    "no sign of life", extra={"reason": str(error), "pause": pause, "action": "status"}
+                )
+            try:
+                async with asyncio.timeout(pause):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+
+    async def last_word(self) -> None:
+        """Say that the bot is stopping, if the gateway listens."""
+        self._state, self._reason = "stopping", ""
+        try:
+            async with asyncio.timeout(LAST_WORD):
+                await self._target.put_status(self._status(), read_timeout=LAST_WORD)
+        except (GatewayAway, GatewayRefused, TimeoutError) as error:
+            log.info("the gateway did not hear of the stop", extra={"reason": str(error), "action": "status"})
+
+    def _status(self) -> BotStatus:
+        trouble = f"journal: {self._journal.trouble}" if self._journal.trouble else ""
+        return BotStatus(
+            state=self._state,
+            channel=self._channel,
+            release=__version__,
+            reason="; ".join(filter(None, (self._reason, trouble))),
+            pid=os.getpid(),
+            journal_backlog=self._backlog(),
+        )
+
+    def _backlog(self) -> int:
+        try:
+            return self._journal.backlog()
+        except JournalUnavailable:
+            return 0
+
+    def _take(self, settings: BotSettings) -> None:
+        if settings == self.settings:
+            return
+        self.settings = settings
+        log.info("settings changed", extra={"version": settings.config_version, "action": "settings"})
+        try:
+            self._journal.keep_settings(settings)
+        except JournalUnavailable as error:
+            log.critical("settings not kept", extra={"reason": error.detail, "action": "settings"})
+        self._on_settings()
