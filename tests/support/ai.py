@@ -1,6 +1,7 @@
 """The AI service as it runs on a host: its own processes, a real database, a local language model server."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -106,6 +107,10 @@ class Ai:
         """The checks of `/readyz`."""
         found: dict[str, dict[str, Any]] = self.http.get("/readyz").json()["checks"]
         return found
+
+    def wait_for_check(self, condition: Callable[[str], bool]) -> None:
+        """Wait for a provider check that fulfils `condition`: each worker process has its own."""
+        wait_for(lambda: condition(self.checks()["provider"]["detail"]), "the provider's check", 10)
 
     def stored(self, client_id: str) -> list[tuple[Any, ...]]:
         """The client's exchanges as (turn, question, answer, source)."""

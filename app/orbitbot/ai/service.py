@@ -14,8 +14,9 @@ from orbitbot.ai.notices import notice
 from orbitbot.ai.providers.selection import Providers
 from orbitbot.ai.store import Store
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
-from orbitbot.foundation.errors import Conflict, InvalidInput, TooLarge
+from orbitbot.foundation.errors import Conflict, TooLarge
 from orbitbot.foundation.names import check_client_id
+from orbitbot.foundation.text import check_strings
 from orbitbot.plugins.hooks import PromptContext
 from orbitbot.plugins.manager import prompt_facts
 
@@ -27,15 +28,12 @@ log = logging.getLogger(__name__)
 _Result = tuple[Exchange, bool]  # what is stored, and whether this call made it
 
 
-def check_text(field: str, text: str, limit: int) -> None:
-    """Refuse a text that cannot be stored or answered.
+def check_length(field: str, text: str, limit: int) -> None:
+    """Refuse a text of more than `limit` characters.
 
     Raises:
-        InvalidInput: it holds a NUL character.
-        TooLarge: it is longer than `limit` characters.
+        TooLarge: names the field and the limit.
     """
-    if "\0" in text:
-        raise InvalidInput(field, "NUL characters are not allowed")
     if len(text) > limit:
         raise TooLarge(f"{field}: {len(text)} characters; at most {limit} are allowed")
 
@@ -70,9 +68,10 @@ class ChatService:
             Unavailable: the database cannot be reached; nothing was answered.
         """
         check_client_id(request.client_id)
-        check_text("message", request.message, MESSAGE_LIMIT)
-        check_text("turn", request.turn, ID_LIMIT)
-        check_text("contact", request.contact, ID_LIMIT)
+        check_strings(request)
+        check_length("message", request.message, MESSAGE_LIMIT)
+        check_length("turn", request.turn, ID_LIMIT)
+        check_length("contact", request.contact, ID_LIMIT)
         if not request.turn:
             profile = await self._store.profile(request.client_id)
             return _response(await self._answer(profile, request, history=()), repeated=False)

@@ -8,11 +8,12 @@ from orbitbot.ai.models import Profile
 from orbitbot.ai.prompt import PromptMessage, estimate_tokens, language_name
 from orbitbot.ai.providers.base import ProviderError
 from orbitbot.ai.providers.selection import Providers
-from orbitbot.ai.service import MESSAGE_LIMIT, check_text
+from orbitbot.ai.service import MESSAGE_LIMIT, check_length
 from orbitbot.ai.store import Store
 from orbitbot.ai.words import words
 from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
 from orbitbot.foundation.names import check_client_id
+from orbitbot.foundation.text import check_strings
 
 CONTEXT_LIMIT: Final = 4000  # characters
 LENGTH_FACTOR: Final = 1.4  # an improved text longer than this times the input, plus …
@@ -45,8 +46,9 @@ class TranscriptionService:
             NotFound: a client is named that does not exist.
             Unavailable: the database cannot be reached.
         """
-        check_text("transcription", request.transcription, MESSAGE_LIMIT)
-        check_text("context", request.context, CONTEXT_LIMIT)
+        check_strings(request)
+        check_length("transcription", request.transcription, MESSAGE_LIMIT)
+        check_length("context", request.context, CONTEXT_LIMIT)
         raw = request.transcription
         profile: Profile | None = None
         if request.client_id:

@@ -17,7 +17,8 @@ ontem amanha manha tarde noite hora horas dia boa bom oi ola alo opa ei eai tudo
 obrigado obrigada valeu ate logo ser sao era foi fica ficou ta to estou estao tem tenho temos ter ha
 gostaria queria saber sabe ver dizer diga fala falar passa passar mim pode poderia posso qual quais
 quanto quanta quantos como onde quando ne faz fazem fazer segunda terca quarta quinta sexta sabado
-domingo feira the an is are was does did you your i we my it this that of for in on at and or please thanks thank
+domingo feira
+the an is are was does did you your i we my it this that of for in on at and or please thanks thank
 hello hi hey good morning afternoon evening night what how much can could would like know tell
 el los las un una es son hay usted ustedes gracias hola buenos buenas dias tardes noches
 """
@@ -36,7 +37,8 @@ ABBREVIATIONS: Final = {
     "brigado": "obrigado", "brigada": "obrigada", "vlw": "valeu", "pf": "por favor", "pfv": "por favor",
     "pfvr": "por favor", "blz": "beleza", "msg": "mensagem", "end": "endereco", "tel": "telefone",
     "num": "numero", "n": "numero", "kg": "quilo", "kgs": "quilos", "lt": "litro", "pct": "pacote",
-    "cx": "caixa", "hrs": "horas", "kilo": "quilo", "cade": "onde", "eh": "e", "naum": "nao", "nn": "nao", "td": "tudo", "bdia": "bom dia",
+    "cx": "caixa", "hrs": "horas", "kilo": "quilo", "cade": "onde", "eh": "e", "naum": "nao", "nn": "nao",
+    "td": "tudo", "bdia": "bom dia",
 }  # fmt: skip
 
 _REPEATED = re.compile(r"([^\W\d_])\1{2,}")  # "oiiii", "obrigadaaa"

@@ -5,8 +5,10 @@ The only place that turns an error into an HTTP answer.
 
 import logging
 import math
+import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -127,8 +129,10 @@ def _field_error(found: Mapping[str, Any]) -> dict[str, str]:
 
 def _on_undecodable_text(request: AnyRequest, error: UnicodeDecodeError) -> Response[dict[str, Any]]:
     """JSON that is not UTF-8: msgspec raises this where Litestar expects an error of msgspec's own."""
-    log.warning("a request was not UTF-8", exc_info=error, extra={"action": request.url.path})
-    return _on_own_error(request, MalformedRequest("the text is not valid UTF-8"))
+    raised_in = traceback.extract_tb(error.__traceback__)[-1]
+    if "litestar" in Path(raised_in.filename).parts:
+        return _on_own_error(request, MalformedRequest("the body is not valid UTF-8"))
+    return _on_unexpected_error(request, error)
 
 
 def _on_unexpected_error(request: AnyRequest, error: Exception) -> Response[dict[str, Any]]:

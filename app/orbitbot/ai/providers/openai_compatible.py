@@ -159,7 +159,7 @@ class OpenAICompatible:
             raise ProviderError(f"cannot connect ({type(error.__cause__ or error).__name__})") from error
         except openai.OpenAIError as error:
             raise ProviderError(f"the call failed ({type(error).__name__})") from error
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ProviderError("bad answer: not a chat completion") from error
 
 
