@@ -65,6 +65,15 @@ def host_problem(value: str, hosts: Sequence[str]) -> str:
     return f"host: {what}; allowed: {', '.join(hosts)}"
 
 
+def bot_line(client_id: str, host: str, channel: str, state: str) -> str:
+    """The last line of add-client: what runs where, and how to pair."""
+    line = f"{client_id} runs on {host}, channel {channel}, {state}."
+    if channel == "simulator":
+        say = f'/opt/orbitbot/current/venv/bot/bin/orbitbot say {client_id} "Bom dia"'
+        return f"{line} There is nothing to pair; speak to it on {host}: {say}"
+    return line
+
+
 def yes_no_problem(value: Any, name: str) -> str:
     """What is wrong with the confirmation `name`, which is `yes` or `no`."""
     allowed = (True, False, "yes", "no", "true", "false")
@@ -145,6 +154,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name → function."""
         return {
+            "orbitbot_bot_line": bot_line,
             "orbitbot_channel_problem": channel_problem,
             "orbitbot_client_id_problem": client_id_problem,
             "orbitbot_configuration": configuration,
