@@ -1,0 +1,1 @@
+"""The client: registration, credentials, versioned configuration, and how its bot is."""

@@ -1,0 +1,145 @@
+"""`/api/clients…`: registering, reading, configuring and removing clients; how their bots are."""
+
+import logging
+from typing import Annotated
+
+from litestar import Router, delete, get, post, put
+from litestar.di import Provide
+from litestar.params import Dependency, Parameter
+
+from orbitbot.clients.accounts import Accounts
+from orbitbot.clients.service import ClientService
+from orbitbot.contracts.bot import BotSettings, BotStatus
+from orbitbot.contracts.clients import (
+    ClientList,
+    ClientView,
+    CreateCredential,
+    CredentialCreated,
+    RegisterClient,
+)
+from orbitbot.contracts.configure import Configure, Configured
+from orbitbot.foundation.names import check_client_id
+from orbitbot.foundation.tokens import Principal
+from orbitbot.foundation.web import AnyRequest, require
+
+Service = Annotated[ClientService, Dependency(skip_validation=True)]
+AccountsService = Annotated[Accounts, Dependency(skip_validation=True)]
+
+log = logging.getLogger(__name__)
+
+
+def open_client(request: AnyRequest, client_id: str, *scopes: str) -> Principal:
+    """The caller, who has one of `scopes` and may touch `client_id`, which is a valid id.
+
+    Raises:
+        Unauthenticated, Forbidden: see `require`.
+        InvalidInput: no client can have this id.
+    """
+    principal = require(request, *scopes, client_id=client_id)
+    check_client_id(client_id)
+    return principal
+
+
+@get("/api/clients", summary="All clients (operators)")
+async def list_clients(request: AnyRequest, service: Service) -> ClientList:
+    """All clients with the last sign of life of their bots, by id."""
+    require(request, "operator")
+    return await service.list_all()
+
+
+@put("/api/clients/{client_id:str}", summary="Register a client (operators)")
+async def register_client(
+    request: AnyRequest, client_id: str, data: RegisterClient, service: Service
+) -> ClientView:
+    """Registers a client, changes what differs, or brings a removed one back; harmless when repeated."""
+    principal = open_client(request, client_id, "operator")
+    view = await service.register(client_id, data)
+    if view.changed:
+        log.info("client registered", extra=_about(client_id, principal, "register"))
+    return view
+
+
+@get("/api/clients/{client_id:str}", summary="One client and how its bot is")
+async def read_client(request: AnyRequest, client_id: str, service: Service) -> ClientView:
+    """A client. Its `botState` is `unknown` while there is no sign of life of its bot."""
+    open_client(request, client_id, "operator", "client", "bot")
+    return await service.read(client_id)
+
+
+@delete("/api/clients/{client_id:str}", status_code=200, summary="Remove a client (operators)")
+async def remove_client(
+    request: AnyRequest,
+    client_id: str,
+    service: Service,
+    accounts: AccountsService,
+    purge: Annotated[bool, Parameter(description="delete its data, too")] = False,  # noqa: FBT002  (HTTP)
+) -> ClientView:
+    """Revokes all access of the client and its bot. Its data stays, unless `purge`."""
+    principal = open_client(request, client_id, "operator")
+    view = await service.remove(client_id, purge=purge)
+    accounts.forget()
+    if view.changed:
+        log.info("client removed", extra={**_about(client_id, principal, "remove"), "purge": purge})
+    return view
+
+
+@post("/api/clients/{client_id:str}/credentials", summary="A credential for a bot or integrator (operators)")
+async def add_credential(
+    request: AnyRequest,
+    client_id: str,
+    data: CreateCredential,
+    service: Service,
+    accounts: AccountsService,
+) -> CredentialCreated:
+    """Makes a credential, which `/api/auth/token` exchanges for access tokens. The secret is shown once."""
+    principal = open_client(request, client_id, "operator")
+    made = await service.add_credential(client_id, data)
+    if data.revoke_earlier:
+        accounts.forget()
+    about = _about(client_id, principal, "add_credential")
+    log.info("credential made", extra={**about, "credential_id": made.credential_id})
+    return made
+
+
+@post("/api/clients/{client_id:str}/configure", status_code=200, summary="Personality and settings")
+async def configure_client(
+    request: AnyRequest, client_id: str, data: Configure, service: Service
+) -> Configured:
+    """Changes what is given and keeps the rest; a setting given as null goes back to its default."""
+    principal = open_client(request, client_id, "operator", "client")
+    configured = await service.configure(client_id, data, author=principal.subject)
+    if configured.changed:
+        log.info("client configured", extra=_about(client_id, principal, "configure"))
+    return configured
+
+
+@put("/api/clients/{client_id:str}/bot", summary="How a bot is, and what it runs by (bots)")
+async def report_bot(request: AnyRequest, client_id: str, data: BotStatus, service: Service) -> BotSettings:
+    """A bot's sign of life, and in return the settings of its client."""
+    open_client(request, client_id, "bot")
+    return await service.report_bot(client_id, data)
+
+
+def _about(client_id: str, principal: Principal, action: str) -> dict[str, str]:
+    return {"client_id": client_id, "by": principal.subject, "action": action}
+
+
+def client_routes(service: ClientService, accounts: Accounts) -> Router:
+    """The routes of this module, with what they need."""
+    return Router(
+        "/",
+        route_handlers=[
+            list_clients,
+            register_client,
+            read_client,
+            remove_client,
+            add_credential,
+            configure_client,
+            report_bot,
+        ],
+        dependencies={
+            "service": Provide(lambda: service, sync_to_thread=False),
+            "accounts": Provide(lambda: accounts, sync_to_thread=False),
+        },
+        tags=["clients"],
+    )

@@ -1,0 +1,239 @@
+"""The rules about clients: registering, configuring, removing, and what a bot runs by."""
+
+import re
+import time
+from typing import Any, Final
+
+import msgspec
+
+from orbitbot.clients import store
+from orbitbot.clients.accounts import REVOCATION_DELAY, new_credential
+from orbitbot.clients.models import BotReport, Client, Configuration
+from orbitbot.contracts.bot import BotSettings, BotStatus
+from orbitbot.contracts.clients import (
+    ClientList,
+    ClientView,
+    CreateCredential,
+    CredentialCreated,
+    RegisterClient,
+)
+from orbitbot.contracts.configure import ClientSettings, Configure, Configured
+from orbitbot.foundation.database import Database
+from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
+from orbitbot.foundation.text import check_strings
+
+SILENT_AFTER: Final = 60.0  # seconds; a bot tells every 15 s how it is
+_NAME_LIMIT: Final = 200  # characters
+_TEXT_LIMIT: Final = 1000  # characters of a bot's reason
+_CACHE_SIZE: Final = 10_000
+_INTEGER_LIMIT: Final = 2**31 - 1
+_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+_AT: Final = re.compile(r"^(?P<message>.*?)(?: - at `\$(?:\.(?P<path>[^`]*))?`)?$", re.DOTALL)
+_FIELDS: Final = {field.encode_name: field for field in msgspec.structs.fields(ClientSettings)}
+
+
+class ClientService:
+    """Everything that is done with clients.
+
+    Args:
+        database: of the role that sees one client at a time.
+        operator_database: of the role that sees every client, for operators' calls only.
+    """
+
+    def __init__(self, database: Database, operator_database: Database) -> None:
+        self._database = database
+        self._operators = operator_database
+        self._muted: dict[str, tuple[bool, float]] = {}  # client id → muted, known until
+
+    async def register(self, client_id: str, wanted: RegisterClient) -> ClientView:
+        """Register a client, change what differs, or bring a removed one back. Harmless when repeated.
+
+        Raises:
+            InvalidInput: language or time zone are not ones.
+        """
+        check_strings(wanted, limit=_NAME_LIMIT)
+        if not _LANGUAGE.fullmatch(wanted.language):
+            raise InvalidInput(
+                "language", f"{wanted.language!r} is not a BCP 47 language, such as pt or pt-BR"
+            )
+        async with self._operators.transaction() as connection:
+            if not await store.timezone_exists(connection, wanted.timezone):
+                raise InvalidInput(
+                    "timezone", f"{wanted.timezone!r} is not an IANA time zone, such as America/Sao_Paulo"
+                )
+            changed = await store.register(connection, client_id, wanted)
+            client = _present(await store.read(connection, client_id), client_id)
+            return _view(client, await store.read_bot(connection, client_id), changed=changed)
+
+    async def list_all(self) -> ClientList:
+        """Every client, by id."""
+        async with self._operators.transaction() as connection:
+            clients = await store.list_all(connection)
+            bots = await store.read_bots(connection)
+        return ClientList([_view(client, bots.get(client.id)) for client in clients])
+
+    async def read(self, client_id: str) -> ClientView:
+        """One client.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        async with self._database.client(client_id) as connection:
+            client = _present(await store.read(connection, client_id), client_id)
+            return _view(client, await store.read_bot(connection, client_id))
+
+    async def remove(self, client_id: str, *, purge: bool) -> ClientView:
+        """Revoke all access and mark as removed; the data stays unless `purge`.
+
+        Raises:
+            NotFound: there is no such client (any more).
+        """
+        async with self._operators.transaction() as connection:
+            _present(await store.lock(connection, client_id), client_id)
+            changed = await store.remove(connection, client_id)
+            client = _present(await store.read(connection, client_id), client_id)
+            if purge:
+                await store.purge(connection, client_id)
+            return _view(client, None, changed=changed or purge)
+
+    async def add_credential(self, client_id: str, wanted: CreateCredential) -> CredentialCreated:
+        """A new credential; its secret is shown this once.
+
+        Raises:
+            NotFound: there is no such client.
+            Conflict: the client is removed.
+        """
+        made, secret_hash = new_credential(client_id, wanted.kind)
+        async with self._operators.transaction() as connection:
+            client = _present(await store.lock(connection, client_id), client_id)
+            if client.state == "removed":
+                raise Conflict(f"client {client_id!r} is removed; register it again first")
+            if wanted.revoke_earlier:
+                await store.revoke_credentials(connection, client_id, wanted.kind)
+            await store.add_credential(connection, made.credential_id, client_id, wanted.kind, secret_hash)
+        return made
+
+    async def configure(self, client_id: str, wanted: Configure, author: str) -> Configured:
+        """Merge `wanted` into the configuration; a difference makes a new version.
+
+        A setting given as null goes back to its default.
+
+        Raises:
+            InvalidInput: a setting that does not exist, or a value that is not allowed; names it.
+            NotFound: there is no such client.
+        """
+        check_strings(wanted)
+        async with self._database.client(client_id) as connection:
+            _present(await store.lock(connection, client_id), client_id)
+            present = await store.read_configuration(connection, client_id)
+            merged = merge(present, wanted)
+            if merged.personality == present.personality and merged.settings == present.settings:
+                return Configured(success=True, version=present.version, changed=False)
+            await store.add_configuration(connection, client_id, merged, author)
+        return Configured(success=True, version=merged.version, changed=True)
+
+    async def report_bot(self, client_id: str, status: BotStatus) -> BotSettings:
+        """Store a bot's sign of life and tell it the settings to run by.
+
+        Raises:
+            NotFound: there is no such client.
+        """
+        check_strings(status, limit=_TEXT_LIMIT)
+        for field, value in (("pid", status.pid), ("journalBacklog", status.journal_backlog)):
+            if not 0 <= value <= _INTEGER_LIMIT:
+                raise InvalidInput(field, f"{value} is not between 0 and {_INTEGER_LIMIT}")
+        async with self._database.client(client_id) as connection:
+            client = _present(await store.read(connection, client_id), client_id)
+            await store.write_bot(connection, client_id, status)
+            configuration = await store.read_configuration(connection, client_id)
+        settings = configuration.settings
+        return BotSettings(
+            config_version=configuration.version,
+            quiet_seconds=settings.quiet_seconds,
+            burst_seconds=settings.burst_seconds,
+            typing_characters_per_second=settings.typing_characters_per_second,
+            max_typing_seconds=settings.max_typing_seconds,
+            answer_groups=settings.answer_groups,
+            muted=client.state != "active",
+        )
+
+    async def is_muted(self, client_id: str) -> bool:
+        """Whether the client is not to be answered; remembered for some seconds.
+
+        Raises:
+            NotFound: there is no such client.
+        """
+        now = time.monotonic()
+        muted, known_until = self._muted.get(client_id, (False, 0.0))
+        if known_until < now:
+            async with self._database.client(client_id) as connection:
+                muted = _present(await store.read(connection, client_id), client_id).state != "active"
+            if len(self._muted) >= _CACHE_SIZE:
+                self._muted.clear()
+            self._muted[client_id] = (muted, now + REVOCATION_DELAY)
+        return muted
+
+    async def speech_hints(self, client_id: str) -> tuple[str, list[str]]:
+        """A client's language and the names that its callers are likely to say.
+
+        Raises:
+            NotFound: there is no such client.
+        """
+        async with self._database.client(client_id) as connection:
+            client = _present(await store.read(connection, client_id), client_id)
+            configuration = await store.read_configuration(connection, client_id)
+        return client.language, configuration.settings.vocabulary
+
+
+def merge(present: Configuration, wanted: Configure) -> Configuration:
+    """The next version of `present`, with what `wanted` changes.
+
+    Raises:
+        InvalidInput: see `ClientService.configure`.
+    """
+    chosen: dict[str, Any] = dict(present.chosen)
+    for name, raw in (wanted.settings or {}).items():
+        if name not in _FIELDS:
+            raise InvalidInput(f"settings.{name}", f"no such setting; allowed: {', '.join(sorted(_FIELDS))}")
+        value = msgspec.json.decode(raw)
+        check_strings(value, field=f"settings.{name}")
+        if value is None:
+            chosen.pop(name, None)
+        else:
+            chosen[name] = value
+    try:
+        msgspec.convert(chosen, ClientSettings)
+    except msgspec.ValidationError as error:
+        found = _AT.match(str(error))
+        message, path = found.group("message", "path") if found else (str(error), None)
+        raise InvalidInput(f"settings.{path}" if path else "settings", message) from error
+    personality = present.personality if wanted.personality is None else wanted.personality
+    return Configuration(present.version + 1, personality, chosen)
+
+
+def _present(client: Client | None, client_id: str) -> Client:
+    if client is None:
+        raise NotFound(f"there is no client {client_id!r}")
+    return client
+
+
+def _view(client: Client, bot: BotReport | None, *, changed: bool = False) -> ClientView:
+    view = ClientView(
+        id=client.id,
+        name=client.name,
+        channel=client.channel,
+        state=client.state,
+        language=client.language,
+        timezone=client.timezone,
+        config_version=client.config_version,
+        created_at=client.created_at.isoformat(),
+        changed=changed,
+    )
+    if bot is not None:
+        view.bot_release, view.bot_seen_at = bot.release, bot.seen_at.isoformat()
+        if bot.silent_seconds > SILENT_AFTER:
+            view.bot_reason = f"no sign of life for {bot.silent_seconds:.0f} s; last state: {bot.state}"
+        else:
+            view.bot_state = bot.state  # type: ignore[assignment]  # written from a BotStatus
+            view.bot_reason = bot.reason
+    return view

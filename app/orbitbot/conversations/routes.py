@@ -1,0 +1,64 @@
+"""`/api/clients/{clientId}/…`: reports of bots, the story of a message, statistics."""
+
+from typing import Annotated
+
+from litestar import Router, get, post
+from litestar.di import Provide
+from litestar.params import Dependency, Parameter
+
+from orbitbot.clients.routes import open_client
+from orbitbot.contracts.reports import Reports, ReportsAccepted
+from orbitbot.contracts.stats import Stats
+from orbitbot.contracts.why import Story
+from orbitbot.conversations.service import Ledger, check_id
+from orbitbot.conversations.statistics import Statistics
+from orbitbot.conversations.stories import read_story
+from orbitbot.foundation.database import Database
+from orbitbot.foundation.web import AnyRequest
+
+LedgerService = Annotated[Ledger, Dependency(skip_validation=True)]
+StatisticsService = Annotated[Statistics, Dependency(skip_validation=True)]
+ClientDatabase = Annotated[Database, Dependency(skip_validation=True)]
+
+
+@post("/api/clients/{client_id:str}/reports", status_code=200, summary="What became of messages (bots)")
+async def report(
+    request: AnyRequest, client_id: str, data: Reports, ledger: LedgerService
+) -> ReportsAccepted:
+    """Deliveries, and messages set aside with the reason; at most 200 at once, harmless when repeated."""
+    open_client(request, client_id, "bot")
+    return ReportsAccepted(accepted=await ledger.report(client_id, data))
+
+
+@get("/api/clients/{client_id:str}/messages/{message_id:str}/why", summary="The story of a message")
+async def why(request: AnyRequest, client_id: str, message_id: str, database: ClientDatabase) -> Story:
+    """What became of a message, stage by stage. A turn's id works, too."""
+    open_client(request, client_id, "operator", "client")
+    check_id(message_id, "messageId")
+    return await read_story(database, client_id, message_id)
+
+
+@get("/api/clients/{client_id:str}/stats", summary="Statistics")
+async def stats(
+    request: AnyRequest,
+    client_id: str,
+    statistics: StatisticsService,
+    days: Annotated[int, Parameter(description="calendar days in the client's time zone, 1 to 366")] = 30,
+) -> Stats:
+    """Counts, response times, tokens and cost, in total and by day."""
+    open_client(request, client_id, "operator", "client")
+    return await statistics.read(client_id, days)
+
+
+def conversation_routes(ledger: Ledger, statistics: Statistics, database: Database) -> Router:
+    """The routes of this module, with what they need."""
+    return Router(
+        "/",
+        route_handlers=[report, why, stats],
+        dependencies={
+            "ledger": Provide(lambda: ledger, sync_to_thread=False),
+            "statistics": Provide(lambda: statistics, sync_to_thread=False),
+            "database": Provide(lambda: database, sync_to_thread=False),
+        },
+        tags=["conversations"],
+    )

@@ -1,0 +1,183 @@
+"""The rules of the ledger: who works on a turn, which state may follow which, what a report changes."""
+
+import logging
+from typing import Final
+
+import msgspec
+
+from orbitbot.contracts.reports import Delivery, Reports, SetAside
+from orbitbot.conversations import store
+from orbitbot.conversations.models import Answer, NewTurn, Turn
+from orbitbot.foundation.database import Database
+from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
+from orbitbot.foundation.text import check_strings
+
+MAX_REPORTS: Final = 200
+MAX_ID: Final = 200  # characters of a message's or contact's id
+MAX_TIME: Final = 4_102_444_800.0  # 2100-01-01: later than any clock that is merely wrong
+_MAX_REASON: Final = 2000  # characters
+
+log = logging.getLogger(__name__)
+
+
+class ClaimLostError(Exception):
+    """Another worker works on the turn now, or its bot has reported it failed."""
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """A turn, and whether it is the caller's to work on."""
+
+    turn: Turn
+    claimed: bool
+
+
+class Ledger:
+    """The ledger of every client, one client at a time.
+
+    Args:
+        worker: name of this gateway worker, different for each process and start.
+        claim_seconds: how long a claim holds without a sign of life.
+    """
+
+    def __init__(self, database: Database, worker: str, claim_seconds: float) -> None:
+        self._database = database
+        self._worker = worker
+        self._claim_seconds = claim_seconds
+
+    async def begin(self, new: NewTurn) -> Begun:
+        """Store the turn and claim it, or claim the stored one if nobody works on it.
+
+        Raises:
+            Conflict: the id was used for another post, or one of the messages is part of another turn
+                or was set aside.
+        """
+        async with self._database.client(new.client_id) as connection:
+            inserted, added = await store.begin(connection, new, self._worker, self._claim_seconds)
+            if inserted and added < len(new.messages):
+                raise Conflict("a message of this turn belongs to another turn, or was set aside")
+            turn = await store.read_turn(connection, new.client_id, new.id)
+        if turn is None:
+            raise NotFound(f"client {new.client_id!r} was removed in this moment")
+        if turn.fingerprint != new.fingerprint:
+            raise Conflict("this Idempotency-Key was used for another message")
+        return Begun(turn, claimed=inserted is not None)
+
+    async def read(self, client_id: str, turn_id: str) -> Turn:
+        """One turn.
+
+        Raises:
+            NotFound: there is none with this id.
+        """
+        async with self._database.client(client_id) as connection:
+            turn = await store.read_turn(connection, client_id, turn_id)
+        if turn is None:
+            raise NotFound(f"there is no turn {turn_id!r}")
+        return turn
+
+    async def extend(self, turn: Turn) -> bool:
+        """Give a sign of life for a turn that this worker runs; False if it is not ours any more."""
+        async with self._database.client(turn.client_id) as connection:
+            return await store.extend(connection, turn.client_id, turn.id, self._worker, self._claim_seconds)
+
+    async def release(self, turn: Turn) -> None:
+        """Let another worker take the turn over at once."""
+        async with self._database.client(turn.client_id) as connection:
+            await store.release(connection, turn.client_id, turn.id, self._worker)
+
+    async def transcribed(self, turn: Turn, lines: list[str]) -> Turn:
+        """Store what was heard, one line for each voice note.
+
+        Raises:
+            ClaimLostError: the turn is not this worker's any more.
+        """
+        text = "\n".join(" ".join(line.split()) for line in lines).replace("\0", "")
+        async with self._database.client(turn.client_id) as connection:
+            done = await store.transcribed(connection, turn.client_id, turn.id, self._worker, text)
+            return self._still_ours(done, await store.read_turn(connection, turn.client_id, turn.id))
+
+    async def answered(self, turn: Turn, answer: Answer) -> Turn:
+        """Store the answer.
+
+        Raises:
+            ClaimLostError: the turn is not this worker's any more.
+        """
+        async with self._database.client(turn.client_id) as connection:
+            done = await store.answered(connection, turn.client_id, turn.id, self._worker, answer)
+            return self._still_ours(done, await store.read_turn(connection, turn.client_id, turn.id))
+
+    async def failed(self, turn: Turn, reason: str) -> Turn:
+        """Store that there will be no answer, and why.
+
+        Raises:
+            ClaimLostError: the turn is not this worker's any more.
+        """
+        reason = reason.replace("\0", "")[:_MAX_REASON]
+        async with self._database.client(turn.client_id) as connection:
+            done = await store.failed(connection, turn.client_id, turn.id, self._worker, reason)
+            return self._still_ours(done, await store.read_turn(connection, turn.client_id, turn.id))
+
+    @staticmethod
+    def _still_ours(done: bool, turn: Turn | None) -> Turn:  # noqa: FBT001  (private, one caller's shape)
+        if not done or turn is None:
+            raise ClaimLostError
+        return turn
+
+    async def report(self, client_id: str, reports: Reports) -> int:
+        """Store a bot's reports in order; repeating them changes nothing.
+
+        Returns:
+            How many are stored now. A delivery of a turn that the ledger never saw is not.
+
+        Raises:
+            InvalidInput: too many reports, or a value that cannot be; nothing is stored then.
+        """
+        given = reports.reports
+        if len(given) > MAX_REPORTS:
+            raise InvalidInput("reports", f"has {len(given)} reports, at most {MAX_REPORTS} are allowed")
+        for index, report in enumerate(given):
+            _check_report(report, f"reports[{index}]")
+        aside = [report for report in given if isinstance(report, SetAside)]
+        deliveries = [report for report in given if isinstance(report, Delivery)]
+        async with self._database.client(client_id) as connection:
+            if aside:
+                await store.set_aside(connection, client_id, aside)
+            known: set[str] = set()
+            if deliveries:
+                known = await store.known_turns(connection, client_id, [each.turn for each in deliveries])
+                await store.delivered(
+                    connection, client_id, [each for each in deliveries if each.turn in known]
+                )
+        unknown = {report.turn for report in deliveries} - known
+        if unknown:
+            log.warning(
+                "delivery reported of turns that the ledger has not",
+                extra={"client_id": client_id, "turns": sorted(unknown), "action": "report"},
+            )
+        return len(aside) + sum(report.turn in known for report in deliveries)
+
+
+def _check_report(report: SetAside | Delivery, field: str) -> None:
+    check_strings(report, field=field, limit=_MAX_REASON)
+    check_time(report.at, f"{field}.at")
+    match report:
+        case SetAside():
+            check_id(report.message_id, f"{field}.messageId")
+            check_id(report.from_, f"{field}.from")
+            check_time(report.sent_at, f"{field}.sentAt")
+            check_time(report.journaled_at, f"{field}.journaledAt")
+        case Delivery():
+            check_id(report.turn, f"{field}.turn")
+
+
+def check_time(value: float, field: str) -> None:
+    """Refuse what is not a Unix time in seconds between 1970 and 2100."""
+    if not 0 <= value <= MAX_TIME:
+        raise InvalidInput(field, f"{value!r} is not a Unix time in seconds")
+
+
+def check_id(value: str, field: str) -> None:
+    """Refuse an empty, overlong or unprintable id, or one with blanks in it."""
+    if not 0 < len(value) <= MAX_ID:
+        raise InvalidInput(field, f"must have 1 to {MAX_ID} characters")
+    if not value.isprintable() or " " in value:
+        raise InvalidInput(field, "must hold neither blanks nor control characters")

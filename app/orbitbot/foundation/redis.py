@@ -1,0 +1,37 @@
+"""Redis: a pool that gives up quickly, for what may be lost: limits, caches, live events."""
+
+from typing import Final
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from orbitbot.foundation.settings import read_secret
+
+TIMEOUT: Final = 0.5  # seconds, to connect and for an answer: a limit must not hold up what it limits
+__all__ = ["RedisError", "redis_client", "redis_pool"]
+
+_MAX_CONNECTIONS: Final = 64  # per worker process
+_CONNECTION_LOST_RETRIES: Final = 1  # a pooled connection may have died with the server's restart
+
+
+def redis_pool(url: str, password_file: str) -> ConnectionPool:
+    """A connection pool; nothing connects before its first use.
+
+    Args:
+        password_file: empty where Redis asks for no password.
+    """
+    return ConnectionPool.from_url(
+        url,
+        password=read_secret(password_file) if password_file else None,
+        socket_timeout=TIMEOUT,
+        socket_connect_timeout=TIMEOUT,
+        retry=Retry(NoBackoff(), _CONNECTION_LOST_RETRIES),
+        max_connections=_MAX_CONNECTIONS,
+    )
+
+
+def redis_client(pool: ConnectionPool) -> Redis:
+    """A client on the shared pool."""
+    return Redis(connection_pool=pool)

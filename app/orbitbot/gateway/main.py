@@ -1,0 +1,190 @@
+"""The gateway's application and process: the only place where its parts are wired together."""
+
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from litestar import Litestar, get, route
+from litestar.response import Redirect
+
+from orbitbot import __version__
+from orbitbot.clients.accounts import AUDIENCE, Accounts
+from orbitbot.clients.routes import client_routes
+from orbitbot.clients.service import ClientService
+from orbitbot.conversations.routes import conversation_routes
+from orbitbot.conversations.service import Ledger
+from orbitbot.conversations.statistics import Statistics
+from orbitbot.foundation.database import Database
+from orbitbot.foundation.errors import NotFound, Unavailable
+from orbitbot.foundation.redis import RedisError, redis_client, redis_pool
+from orbitbot.foundation.server import serve
+from orbitbot.foundation.settings import load_settings, read_secret
+from orbitbot.foundation.tokens import TokenSigner, TokenVerifier
+from orbitbot.foundation.web import AnyRequest, ReadyCheck, health_routes, new_app
+from orbitbot.gateway.access import AccessMiddleware, Policies
+from orbitbot.gateway.documentation import PATH, asset_routes, openapi_config
+from orbitbot.gateway.limits import Limiter
+from orbitbot.gateway.routes import gateway_routes
+from orbitbot.gateway.runner import TurnRunner
+from orbitbot.gateway.services import AiService, SpeechService
+from orbitbot.gateway.settings import GatewaySettings
+from orbitbot.gateway.upstream import Upstream
+
+CHECK_SECONDS: Final = 1.0  # for which the result of a readiness check is remembered
+_DRAIN_SHARE: Final = 0.5  # of the drain time; requests that wait for an answer take theirs before it
+
+
+def create_app(settings: GatewaySettings) -> Litestar:
+    """The gateway's Litestar application."""
+    worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    signer = TokenSigner(read_secret(settings.signing_key_file))
+    verifier = TokenVerifier(read_secret(settings.verify_key_file), AUDIENCE)
+    database = Database(settings.database, "gateway")
+    operator_database = Database(settings.operator_database, "gateway-operators")
+    pool = redis_pool(settings.redis_url, settings.redis_password_file)
+    redis = redis_client(pool)
+    ai = AiService(Upstream("ai", settings.ai_urls, signer, settings.turns.ai_seconds))
+    speech = SpeechService(Upstream("speech", settings.speech_urls, signer, settings.turns.speech_seconds))
+
+    accounts = Accounts(database, operator_database, signer)
+    clients = ClientService(database, operator_database)
+    ledger = Ledger(database, worker, settings.turns.claim_seconds)
+    limiter = Limiter(pool)
+    policies = Policies(settings.limits)
+    runner = TurnRunner(
+        ledger=ledger,
+        clients=clients,
+        ai=ai,
+        speech=speech,
+        settings=settings.turns,
+        turns_in_flight=settings.limits.turns_in_flight,
+    )
+
+    async def check_database() -> str:
+        await database.ping()
+        return "answers"
+
+    async def check_redis() -> str:
+        try:
+            await redis.ping()
+        except (RedisError, OSError, TimeoutError) as error:
+            return f"away ({type(error).__name__}): each worker limits for itself"
+        return "answers"
+
+    async def check_speech() -> str:
+        try:
+            return await speech.upstream.ready()
+        except Unavailable as error:
+            return f"{error.detail}: voice notes wait"
+
+    async def start() -> None:
+        await database.open()
+        await operator_database.open()
+
+    async def stop() -> None:
+        await runner.drain(settings.listen.drain_seconds * _DRAIN_SHARE)
+        await ai.upstream.close()
+        await speech.upstream.close()
+        await database.close()
+        await operator_database.close()
+        await pool.disconnect()
+
+    checks = {
+        "database": check_database,
+        "redis": check_redis,
+        "ai": ai.upstream.ready,
+        "speech": check_speech,
+    }
+    return new_app(
+        [
+            *health_routes(
+                "gateway", __version__, {name: remembered(check) for name, check in checks.items()}
+            ),
+            client_routes(clients, accounts),
+            conversation_routes(ledger, Statistics(database), database),
+            gateway_routes(
+                accounts=accounts,
+                clients=clients,
+                limiter=limiter,
+                policies=policies,
+                runner=runner,
+                ai=ai,
+                speech=speech,
+            ),
+            asset_routes(),
+            index,
+            nothing_here,
+        ],
+        middleware=[
+            AccessMiddleware(
+                verifier=verifier,
+                accounts=accounts,
+                limiter=limiter,
+                policies=policies,
+                trusted_proxies=settings.trusted_proxies,
+            )
+        ],
+        on_startup=[start],
+        on_shutdown=[stop],
+        openapi=openapi_config(settings.public_url),
+    )
+
+
+def remembered(check: ReadyCheck) -> ReadyCheck:
+    """`check`, asked at most once a second: anybody may ask whether we are ready, at any rate."""
+    result: str | Exception = ""
+    known_until = 0.0
+
+    async def asked() -> str:
+        nonlocal result, known_until
+        if time.monotonic() >= known_until:
+            try:
+                result = await check()
+            except Exception as error:  # noqa: BLE001  (kept for those who ask within the second)
+                result = error
+            known_until = time.monotonic() + CHECK_SECONDS
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    return asked
+
+
+@get("/", include_in_schema=False, sync_to_thread=False)
+def index() -> Redirect:
+    """Whoever opens the bare address gets the documentation."""
+    return Redirect(PATH)
+
+
+@route(
+    "/{rest:path}",
+    http_method=["GET", "POST", "PUT", "PATCH", "DELETE"],
+    include_in_schema=False,
+    sync_to_thread=False,
+)
+def nothing_here(request: AnyRequest, rest: str) -> dict[str, Any]:  # noqa: ARG001
+    """Every other path, so that it is limited like the rest."""
+    raise NotFound("there is nothing at this address; see /docs")
+
+
+def application(settings_path: Path) -> Litestar:
+    """The application of one worker process."""
+    return create_app(load_settings(settings_path, GatewaySettings))
+
+
+def main(settings_path: Path) -> int:
+    """Serve until SIGTERM.
+
+    Raises:
+        SettingsError: the settings, or a file that they name, are missing or wrong.
+    """
+    settings = load_settings(settings_path, GatewaySettings)
+    for path in (settings.signing_key_file, settings.verify_key_file, settings.redis_password_file,
+                 settings.database.password_file, settings.operator_database.password_file):  # fmt: skip
+        if path:
+            read_secret(path)
+    serve("gateway", application, settings_path, settings.listen)
+    return 0

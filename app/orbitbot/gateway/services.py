@@ -1,0 +1,71 @@
+"""The AI service and the speech pool, as typed calls."""
+
+from typing import Final, NamedTuple, TypeVar
+
+import httpx
+import msgspec
+
+from orbitbot.contracts.chat import ChatRequest, ChatResponse
+from orbitbot.contracts.transcribe import Transcription
+from orbitbot.foundation.errors import Unavailable
+from orbitbot.gateway.upstream import Upstream
+
+T = TypeVar("T")
+
+_JSON: Final = {"Content-Type": "application/json"}
+
+
+class VoiceNote(NamedTuple):
+    """The bytes of one voice note, as they were posted."""
+
+    id: str
+    content: bytes
+    media_type: str
+
+
+class AiService:
+    """Asks the AI service. Repeating a turn is harmless: it returns the stored answer."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+
+    async def chat(self, request: ChatRequest, *, seconds: float) -> ChatResponse:
+        """The answer to one turn.
+
+        Raises:
+            RefusedError, Unavailable: see `Upstream.post`.
+        """
+        body = msgspec.json.encode(request)
+        response = await self.upstream.post(
+            "/api/chat", lambda: {"content": body, "headers": _JSON}, seconds=seconds
+        )
+        return _decoded(response, ChatResponse)
+
+
+class SpeechService:
+    """Asks the speech pool. The weight of a note is its size, so that long ones spread over the nodes."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self.upstream = upstream
+
+    async def transcribe(self, note: VoiceNote, fields: dict[str, str], *, seconds: float) -> Transcription:
+        """What is heard in one voice note.
+
+        Raises:
+            RefusedError, Unavailable: see `Upstream.post`.
+        """
+        file = (note.id, note.content, note.media_type)
+        response = await self.upstream.post(
+            "/api/transcribe",
+            lambda: {"data": fields, "files": {"audio": file}},
+            seconds=seconds,
+            weight=len(note.content),
+        )
+        return _decoded(response, Transcription)
+
+
+def _decoded(response: httpx.Response, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(response.content, type=kind)
+    except msgspec.MsgspecError as error:
+        raise Unavailable(f"a service answered something else than a {kind.__name__}") from error
