@@ -65,15 +65,7 @@ EXAMPLES = r"""
       - {port: 443, variable: orbitbot_https_port, owner: [/usr/sbin/nginx]}
 """
 
-RETURN = r"""
-open_files:
-  description: The highest hard limit of open files that a process of root can have here.
-  type: int
-  returned: success
-"""
-
 import platform  # noqa: E402  (a module's documentation comes first)
-import resource  # noqa: E402
 import shutil  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -157,12 +149,6 @@ def check_port(wanted: dict[str, Any], found: dict[int, set[str]]) -> Iterator[s
             )
 
 
-def open_files_limit() -> int:
-    """The hard limit of open files that root can have: its own, or a higher one that it can set."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return hard if hard != resource.RLIM_INFINITY else int(Path("/proc/sys/fs/nr_open").read_text("utf-8"))
-
-
 def main() -> None:
     """The module's entry."""
     module = AnsibleModule(
@@ -199,7 +185,7 @@ def main() -> None:
     ]
     if complaints:
         module.fail_json(msg="; ".join(complaints), complaints=complaints)
-    module.exit_json(changed=False, open_files=open_files_limit())
+    module.exit_json(changed=False)
 
 
 if __name__ == "__main__":
