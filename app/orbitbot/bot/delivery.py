@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from orbitbot.bot.backoff import Backoff
 from orbitbot.bot.channels.channel import Channel, NotSent, Outbound
-from orbitbot.bot.journal import Journal
+from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.bot.models import Part, Turn
 from orbitbot.bot.splitting import typing_seconds
 from orbitbot.contracts.bot import BotSettings
@@ -84,10 +84,20 @@ class Deliverer:
         except Exception:  # whatever a channel's library raises: the part may or may not have left
             log.exception("a send broke off, trying again", extra=facts)
             return False
-        if self._journal.finish_part(turn.id, part.position):
+        if await self._mark(turn, part):
             self._on_report()
             log.info("turn delivered", extra=facts)
         return True
+
+    async def _mark(self, turn: Turn, part: Part) -> bool:
+        """Mark a part that has left. While the disk is full this waits: to send again would be a double."""
+        backoff = Backoff(self._retry_ceiling)
+        while True:
+            try:
+                return self._journal.finish_part(turn.id, part.position)
+            except JournalUnavailable as error:
+                log.critical("a sent part is not marked", extra={"turn": turn.id, "reason": error.detail})
+                await asyncio.sleep(backoff.next())
 
     async def _unstoppable(self, sending: Coroutine[Any, Any, bool]) -> bool:
         """Let a send and its mark end together, even while the bot stops: else it might be repeated."""

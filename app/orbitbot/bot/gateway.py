@@ -20,6 +20,7 @@ from orbitbot.contracts.reports import ReportsAccepted
 from orbitbot.foundation.errors import Conflict, SettingsError, Unavailable
 
 POLL_WAIT: Final = 20  # seconds that the gateway may hold a poll back
+STATUS_TIMEOUT: Final = 10.0  # seconds; a sign of life that takes longer is none
 LEAST_POLL_PAUSE: Final = 1.0  # seconds between polls that are answered at once
 # Every other 4xx is final: repeating the same request would get the same answer.
 REPEATABLE_REFUSALS: Final = frozenset({401, 404, 408, 409, 425, 429})
@@ -96,7 +97,7 @@ class GatewayClient:
             except GatewayRefused as error:
                 log.warning("the gateway refused the turn", extra={**facts, "reason": str(error)})
                 return Outcome("failed", reason=error.problem, report=True)
-            except OSError as error:
+            except FileNotFoundError as error:
                 log.critical("a voice note's file is lost", extra={**facts, "reason": str(error)})
                 return Outcome("failed", reason="media-lost", report=True)
             except GatewayAway as error:
@@ -120,7 +121,7 @@ class GatewayClient:
         reply = await self._call("POST", f"{self._base}/reports", lambda: body)
         _decode(reply, ReportsAccepted)
 
-    async def put_status(self, status: BotStatus, *, read_timeout: float | None = None) -> BotSettings:
+    async def put_status(self, status: BotStatus, *, read_timeout: float = STATUS_TIMEOUT) -> BotSettings:
         """Say how the bot is; the answer is what it runs by.
 
         Raises:

@@ -262,7 +262,7 @@ class Journal:
         """Turns not yet answered; a contact's pending messages count as one."""
         ((count,),) = self._read(
             """
-            SELECT (SELECT count(*) FROM turns WHERE state = 'fixed')
+            SELECT (SELECT count(*) FROM turns WHERE finished_at IS NULL AND state = 'fixed')
                  + (SELECT count(DISTINCT contact) FROM inbound WHERE turn_id IS NULL AND set_aside IS NULL)
             """
         )
@@ -382,7 +382,9 @@ class Journal:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):  # a mistake of ours
+                raise
             self.trouble = str(error)
             raise JournalUnavailable(f"the journal cannot be used: {error}") from error
 

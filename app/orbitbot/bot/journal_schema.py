@@ -28,6 +28,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE INDEX inbound_pending ON inbound (contact, seq) WHERE turn_id IS NULL AND set_aside IS NULL",
         "CREATE INDEX inbound_turn ON inbound (turn_id, seq) WHERE turn_id IS NOT NULL",
+        "CREATE INDEX inbound_media ON inbound (media) WHERE media IS NOT NULL",
         "CREATE INDEX inbound_set_aside ON inbound (journaled_at) WHERE set_aside IS NOT NULL",
         """
         CREATE TABLE turns (

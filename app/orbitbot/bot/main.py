@@ -104,7 +104,7 @@ class Bot:
             deliverer,
             settings=lambda: sign_of_life.settings,
             on_report=reports.notify,
-            on_final=lambda: sweep_media(journal, media),
+            on_media_free=lambda: sweep_media(journal, media),
             retry_ceiling=ceiling,
         )
         receiver = Receiver(
@@ -136,7 +136,7 @@ class Bot:
             task.cancel()
         await asyncio.gather(stopping, *endless, return_exceptions=True)
         await sign_of_life.last_word()
-        await http.close()
+        http.close()
         journal.close()
         log.info("bot stopped", extra={"action": "stop"})
         return EXIT_BROKEN if broken else 0

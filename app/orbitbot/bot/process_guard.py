@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 from typing import Final
 
-from orbitbot.foundation.errors import Conflict, OrbitBotError
+from orbitbot.foundation.errors import Conflict, OrbitBotError, SettingsError
 
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
@@ -34,8 +34,12 @@ def hold_lock(path: Path) -> int:
 
     Raises:
         AlreadyRunning: another process holds it.
+        SettingsError: there is no such directory, or it is not this user's.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from orbitbot import __version__
 from orbitbot.bot.backoff import Backoff
-from orbitbot.bot.gateway import GatewayAway, GatewayRefused
+from orbitbot.bot.gateway import STATUS_TIMEOUT, GatewayAway, GatewayRefused
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.contracts.bot import BotSettings, BotState, BotStatus
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 class StatusTarget(Protocol):
     """Who is told: the gateway."""
 
-    async def put_status(self, status: BotStatus, *, read_timeout: float | None = None) -> BotSettings: ...
+    async def put_status(self, status: BotStatus, *, read_timeout: float = STATUS_TIMEOUT) -> BotSettings: ...
 
 
 class SignOfLife:

@@ -11,7 +11,7 @@ WHOLE_LIMIT: Final = 3_000  # characters up to which a list, a piece of code or 
 
 Span = tuple[int, int]  # from, to
 
-_FENCE: Final = re.compile(r"[ \t]*(```|~~~)")
+_FENCE: Final = re.compile(r"[ \t]*(```|~~~)(?!.*\1)")
 _LIST_ITEM: Final = re.compile(r"[ \t]*(?:[-*•–]|\d{1,3}[.)]|[a-zA-Z]\))[ \t]+\S")  # noqa: RUF001  (dashes)
 _CONTINUED_ITEM: Final = re.compile(r"[ \t]{2,}\S")
 _SENTENCE_END: Final = re.compile(r"[.!?…]+[\"'”’»)\]*_]*(?=\s)|\n")  # noqa: RUF001  (quotation marks)

@@ -39,7 +39,7 @@ class TurnRequest:
     """Headers and body; voice notes are read from disk while they are sent, never all at once.
 
     Raises:
-        OSError: on making it, when a voice note's file is gone.
+        FileNotFoundError: on making it, when a voice note's file is gone.
     """
 
     def __init__(self, turn: Turn, media: MediaStore) -> None:

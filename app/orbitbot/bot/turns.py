@@ -34,7 +34,7 @@ class TurnTaker:
     Args:
         settings: gives the settings of the moment.
         on_report: told that a report was queued.
-        on_final: told that a turn became final, so that its voice notes may go.
+        on_media_free: told that a turn with voice notes became final: they may go.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class TurnTaker:
         *,
         settings: Callable[[], BotSettings],
         on_report: Callable[[], None],
-        on_final: Callable[[], None],
+        on_media_free: Callable[[], None],
         now: Callable[[], float] = time.time,
         retry_ceiling: float = 15.0,
     ) -> None:
@@ -54,7 +54,7 @@ class TurnTaker:
         self._deliverer = deliverer
         self._settings = settings
         self._on_report = on_report
-        self._on_final = on_final
+        self._on_media_free = on_media_free
         self._now = now
         self._retry_ceiling = retry_ceiling
         self._slots = asyncio.Semaphore(TURNS_AT_ONCE)
@@ -148,12 +148,10 @@ class TurnTaker:
             pass
 
     async def _go_on(self, turn: Turn) -> None:
-        if turn.state == "fixed":
-            outcome = await self._answers.answer(turn)
-            if not self._accept(turn, outcome):
-                return
-        await self._deliverer.deliver(turn)
-        self._on_final()
+        if turn.state != "fixed" or self._accept(turn, await self._answers.answer(turn)):
+            await self._deliverer.deliver(turn)
+        if any(each.media for each in turn.members):
+            self._on_media_free()
 
     def _accept(self, turn: Turn, outcome: Outcome) -> bool:
         """Journal what the gateway said; whether there is something to deliver."""
@@ -169,5 +167,4 @@ class TurnTaker:
             extra={"turn": turn.id, "state": outcome.state, "reason": outcome.reason, "action": "turn"},
         )
         self._on_report()
-        self._on_final()
         return False
