@@ -14,6 +14,7 @@ from orbitbot.contracts.clients import ClientView, CredentialCreated
 from orbitbot.contracts.configure import Configured
 from orbitbot.contracts.messages import MessageAnswer
 from orbitbot.contracts.stats import Stats
+from orbitbot.contracts.why import Story
 
 TIMEOUT: Final = 40.0  # seconds; the gateway answers a message within 25
 OPERATOR: Final = "operator"
@@ -113,3 +114,11 @@ class Api:
             answer = self.http.get(answer.headers["Location"], params={"wait": 20})
             answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=MessageAnswer)
+
+    def story(self, client_id: str, message_id: str) -> Story | None:
+        """What the ledger says of a message; None while it knows nothing of it."""
+        answer = self.http.get(f"/api/clients/{client_id}/messages/{message_id}/why")
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return None
+        answer.raise_for_status()
+        return msgspec.json.decode(answer.content, type=Story)

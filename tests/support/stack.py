@@ -153,7 +153,20 @@ class Stack:
 
     def set_operator(self) -> None:
         """Make the operator's account, as the playbook does."""
-        raise NotImplementedError
+        settings = self._write(
+            "migrate.toml",
+            _MIGRATE.format(
+                database_port=self.database.port,
+                database_name=self.database.name,
+                database_password_file=self.database.password_file,
+            ),
+        )
+        password_file = self._write("operator-password", self.operator_password)
+        command = [ORBITBOT, "set-operator", OPERATOR]
+        command += ["--password-file", str(password_file), "--settings", str(settings)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode != 0:
+            raise RuntimeError(f"set-operator: {done.stderr}")
 
     def stop(self) -> None:
         """Stop everything that still runs, bots first."""
@@ -216,6 +229,14 @@ class Stack:
         services = [*self.services, *(bot.service for bot in self.bots.values())]
         return "\n".join(f"--- {service.name}\n{service.log_tail()}" for service in services)
 
+
+_MIGRATE = """
+[database]
+user = "orbitbot_owner"
+password_file = "{database_password_file}"
+port = {database_port}
+name = "{database_name}"
+"""
 
 _GATEWAY = """
 redis_url = "{redis_url}"
