@@ -27,9 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An error that this package raises on purpose is one line on standard error: code 2 for settings,
     1 for everything else.
     """
-    given = _parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(given)
+        if given[:1] == ["say"]:  # has a command line of its own
+            code: int = _room("bot.say").main(given[1:])
+            return code
+        return _run(_parser().parse_args(given))
     except SettingsError as error:
         return _fail(error, EXIT_USAGE)
     except OrbitBotError as error:
@@ -71,8 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--json", action="store_true", help="print JSON")
     why.add_argument("--show-text", action="store_true", help="print what was said, too")
 
-    say = commands.add_parser("say", help="speak to a bot on the simulator channel", add_help=False)
-    say.add_argument("rest", nargs=argparse.REMAINDER)
+    commands.add_parser("say", help="speak to a bot on the simulator channel", add_help=False)
     return parser
 
 
@@ -96,8 +98,6 @@ def _run(given: argparse.Namespace) -> int:
                 as_json=given.json,
                 show_text=given.show_text,
             )
-        case "say":
-            code = _room("bot.say").main(given.rest)
         case service:
             code = _room(f"{service}.main").main(given.settings)
     return code

@@ -18,6 +18,7 @@ from orbitbot.contracts.clients import (
     RegisterClient,
 )
 from orbitbot.contracts.configure import Configure, Configured
+from orbitbot.foundation.bodies import read_json
 from orbitbot.foundation.names import check_client_id
 from orbitbot.foundation.tokens import Principal
 from orbitbot.foundation.web import AnyRequest, require
@@ -48,12 +49,10 @@ async def list_clients(request: AnyRequest, service: Service) -> ClientList:
 
 
 @put("/api/clients/{client_id:str}", summary="Register a client (operators)")
-async def register_client(
-    request: AnyRequest, client_id: str, data: RegisterClient, service: Service
-) -> ClientView:
+async def register_client(request: AnyRequest, client_id: str, service: Service) -> ClientView:
     """Registers a client, changes what differs, or brings a removed one back; harmless when repeated."""
     principal = open_client(request, client_id, "operator")
-    view = await service.register(client_id, data)
+    view = await service.register(client_id, await read_json(request, RegisterClient))
     if view.changed:
         log.info("client registered", extra=_about(client_id, principal, "register"))
     return view
@@ -87,14 +86,14 @@ async def remove_client(
 async def add_credential(
     request: AnyRequest,
     client_id: str,
-    data: CreateCredential,
     service: Service,
     accounts: AccountsService,
 ) -> CredentialCreated:
     """Makes a credential, which `/api/auth/token` exchanges for access tokens. The secret is shown once."""
     principal = open_client(request, client_id, "operator")
-    made = await service.add_credential(client_id, data)
-    if data.revoke_earlier:
+    wanted = await read_json(request, CreateCredential)
+    made = await service.add_credential(client_id, wanted)
+    if wanted.revoke_earlier:
         accounts.forget()
     about = _about(client_id, principal, "add_credential")
     log.info("credential made", extra={**about, "credential_id": made.credential_id})
@@ -102,22 +101,21 @@ async def add_credential(
 
 
 @post("/api/clients/{client_id:str}/configure", status_code=200, summary="Personality and settings")
-async def configure_client(
-    request: AnyRequest, client_id: str, data: Configure, service: Service
-) -> Configured:
+async def configure_client(request: AnyRequest, client_id: str, service: Service) -> Configured:
     """Changes what is given and keeps the rest; a setting given as null goes back to its default."""
     principal = open_client(request, client_id, "operator", "client")
-    configured = await service.configure(client_id, data, author=principal.subject)
+    wanted = await read_json(request, Configure)
+    configured = await service.configure(client_id, wanted, author=principal.subject)
     if configured.changed:
         log.info("client configured", extra=_about(client_id, principal, "configure"))
     return configured
 
 
 @put("/api/clients/{client_id:str}/bot", summary="How a bot is, and what it runs by (bots)")
-async def report_bot(request: AnyRequest, client_id: str, data: BotStatus, service: Service) -> BotSettings:
+async def report_bot(request: AnyRequest, client_id: str, service: Service) -> BotSettings:
     """A bot's sign of life, and in return the settings of its client."""
     open_client(request, client_id, "bot")
-    return await service.report_bot(client_id, data)
+    return await service.report_bot(client_id, await read_json(request, BotStatus))
 
 
 def _about(client_id: str, principal: Principal, action: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from orbitbot.contracts.why import Story
 from orbitbot.conversations.service import Ledger, check_id
 from orbitbot.conversations.statistics import Statistics
 from orbitbot.conversations.stories import read_story
+from orbitbot.foundation.bodies import read_json
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.web import AnyRequest
 
@@ -22,12 +23,10 @@ ClientDatabase = Annotated[Database, Dependency(skip_validation=True)]
 
 
 @post("/api/clients/{client_id:str}/reports", status_code=200, summary="What became of messages (bots)")
-async def report(
-    request: AnyRequest, client_id: str, data: Reports, ledger: LedgerService
-) -> ReportsAccepted:
+async def report(request: AnyRequest, client_id: str, ledger: LedgerService) -> ReportsAccepted:
     """Deliveries, and messages set aside with the reason; at most 200 at once, harmless when repeated."""
     open_client(request, client_id, "bot")
-    return ReportsAccepted(accepted=await ledger.report(client_id, data))
+    return ReportsAccepted(accepted=await ledger.report(client_id, await read_json(request, Reports)))
 
 
 @get("/api/clients/{client_id:str}/messages/{message_id:str}/why", summary="The story of a message")

@@ -14,9 +14,13 @@ from litestar.static_files import create_static_files_router
 
 from orbitbot import __version__
 from orbitbot.contracts.auth import TokenRequest
+from orbitbot.contracts.bot import BotStatus
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
+from orbitbot.contracts.clients import CreateCredential, RegisterClient
+from orbitbot.contracts.configure import ClientSettings, Configure
 from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
 from orbitbot.contracts.messages import PostMessage
+from orbitbot.contracts.reports import Reports
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.foundation.web import PROBLEM_MEDIA_TYPE, ProblemDetails
 
@@ -24,8 +28,20 @@ PATH: Final = "/docs"
 _ASSETS: Final = Path(__file__).with_name("assets")
 _REF: Final = "#/components/schemas/{name}"
 
-# What Litestar cannot see: bodies that are decoded by hand, and answers that are passed on as they come.
-_DECODED: Final = (TokenRequest, PostMessage, ChatRequest, ImproveTranscription)
+# What Litestar cannot see: bodies, which `foundation.bodies` decodes strictly, and answers that are passed
+# on as they come.
+_DECODED: Final = (
+    TokenRequest,
+    RegisterClient,
+    CreateCredential,
+    Configure,
+    ClientSettings,
+    BotStatus,
+    Reports,
+    PostMessage,
+    ChatRequest,
+    ImproveTranscription,
+)
 _PASSED_ON: Final = (ChatResponse, ImprovedTranscription, Transcription)
 _FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
 _ANSWERS: Final = {
@@ -136,7 +152,7 @@ def complete(schema: Mapping[str, Any]) -> dict[str, Any]:
     )
     known = schema.get("components", {})
     paths = {
-        path: {method: _operation(path, operation) for method, operation in item.items()}
+        path: {method: _operation(method, path, operation) for method, operation in item.items()}
         for path, item in schema["paths"].items()
     }
     return {
@@ -146,7 +162,7 @@ def complete(schema: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _operation(path: str, operation: Any) -> Any:
+def _operation(method: str, path: str, operation: Any) -> Any:
     if not isinstance(operation, dict):
         return operation
     responses = dict(operation.get("responses", {}))
@@ -160,8 +176,8 @@ def _operation(path: str, operation: Any) -> Any:
         for status, text in sorted(problems.items())
     }
     changed = {**operation, "responses": responses}
-    if path in _BODIES:
-        changed["requestBody"] = {"required": True, "content": _BODIES[path]}
+    if (method, path) in _BODIES:
+        changed["requestBody"] = {"required": True, "content": _BODIES[method, path]}
     if path == "/api/auth/token":
         changed["security"] = []
     return changed
@@ -176,18 +192,23 @@ def _form(properties: dict[str, Any], required: list[str], **more: Any) -> dict[
     return {"multipart/form-data": {"schema": schema}}
 
 
-_BODIES: Final = {
-    "/api/auth/token": _json(TokenRequest),
-    "/api/clients/{client_id}/messages": _json(PostMessage)
+_BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
+    ("post", "/api/auth/token"): _json(TokenRequest),
+    ("put", "/api/clients/{client_id}"): _json(RegisterClient),
+    ("post", "/api/clients/{client_id}/credentials"): _json(CreateCredential),
+    ("post", "/api/clients/{client_id}/configure"): _json(Configure),
+    ("put", "/api/clients/{client_id}/bot"): _json(BotStatus),
+    ("post", "/api/clients/{client_id}/reports"): _json(Reports),
+    ("post", "/api/clients/{client_id}/messages"): _json(PostMessage)
     | _form(
         {"payload": {"$ref": _REF.format(name="PostMessage")}},
         ["payload"],
         additionalProperties=_FILE,
         description="Voice notes are parts named after the `id` of their member, or `audio` without members.",
     ),
-    "/api/chat": _json(ChatRequest),
-    "/api/improve-transcription": _json(ImproveTranscription),
-    "/api/transcribe": _form(
+    ("post", "/api/chat"): _json(ChatRequest),
+    ("post", "/api/improve-transcription"): _json(ImproveTranscription),
+    ("post", "/api/transcribe"): _form(
         {
             "audio": _FILE,
             "model": {"type": "string"},

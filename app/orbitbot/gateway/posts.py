@@ -11,10 +11,11 @@ import msgspec
 from orbitbot.contracts.messages import Member, PostMessage, TurnState
 from orbitbot.conversations.models import LedgerMessage, NewTurn, Origin
 from orbitbot.conversations.service import check_id, check_time
+from orbitbot.foundation.bodies import content_type, decode_json
 from orbitbot.foundation.errors import InvalidInput, MalformedRequest, TooLarge, UnsupportedMedia
 from orbitbot.foundation.text import check_strings
 from orbitbot.foundation.web import AnyRequest
-from orbitbot.gateway.forms import Part, content_type, decode_json, read_multipart
+from orbitbot.gateway.forms import Part, read_multipart
 from orbitbot.gateway.runner import Job
 from orbitbot.gateway.services import VoiceNote
 
