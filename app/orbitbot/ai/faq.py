@@ -1,11 +1,13 @@
 """Finds the FAQ entry that a message asks for, despite typos, missing accents and other words.
 
-Plain string similarity (rapidfuzz's `token_set_ratio`, `WRatio`) is no use by itself here: most
-questions of a shop differ in one word, so "qual o preço do salmão" is 94 % like "qual o preço do sal"
-and must get no answer, while "arroz ta quanto?" is 50 % like "Qual é o preço do arroz?" and must get
-one. So words are compared by rapidfuzz's edit distance and weighed by how much they tell the entries
-of this very FAQ apart (inverse document frequency; a word that no entry has weighs most), and the
-score of an entry is the harmonic mean of two fractions of weight, each from 0 to 1:
+String similarity by itself is no use here: most questions of a shop differ in one word. To rapidfuzz's
+`token_set_ratio` "qual é o preço do salmão" is 93 % like "Qual é o preço do sal?" and must get no answer,
+while "arroz ta quanto?" is 50 % like "Qual é o preço do arroz?" and must get one; over the test's whole
+table neither that scorer nor `WRatio` has a threshold that keeps the two kinds apart.
+
+So words are compared by rapidfuzz's edit distance and weighed by how much they tell the entries of this
+very FAQ apart (inverse document frequency; a word that no entry has weighs most), and the score of an
+entry is a weighted harmonic mean of two fractions of weight, each from 0 to 1:
 
 * how much of the message the entry (question and variants together) knows;
 * how much of the entry's best fitting phrase the message says.
@@ -21,11 +23,12 @@ import msgspec
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from orbitbot.ai.words import LIGHT_WORDS, NUMBER, words
+from orbitbot.ai.words import LIGHT_WORDS, NEGATIONS, NUMBER, words
 from orbitbot.contracts.configure import FaqEntry
 
-THRESHOLD: Final = 0.55  # lowest score that counts as the same question
+THRESHOLD: Final = 0.56  # lowest score that counts as the same question
 QUERY_WORDS: Final = 60  # only so many words of a message are looked at: a longer one is no FAQ question
+PHRASE_SHARE: Final = 0.5  # how much the second of the two fractions counts, against 1 of the first
 LIGHT: Final = 0.05  # weight of a word that says little (below), where rare words weigh 1 to 5
 JOINED_LENGTH: Final = 12  # characters; up to here a message is also compared with its blanks removed
 
@@ -78,7 +81,8 @@ class FaqIndex:
     def _weight(self, word: str, frequency: float) -> float:
         if word in LIGHT_WORDS or word == NUMBER:
             return LIGHT
-        return math.log(1 + len(self._faq) / frequency)
+        weight = math.log(1 + len(self._faq) / frequency)
+        return weight / 3 if word in NEGATIONS else weight  # "no" alone asks for nothing
 
     def best(self, text: str) -> Match | None:
         """The entry that `text` asks for, if any is close enough."""
@@ -92,13 +96,15 @@ class FaqIndex:
             return None
         joined = "".join(asked)
         same = self._same_words(asked)
+        said = _likeliest(same)
         coverage = [self._coverage_of_message(asked, same, known) for known in self._vocabulary]
         best: Match | None = None
         for phrase in self._phrases:
-            said = self._coverage_of_phrase(phrase, same)
+            covered = self._coverage_of_phrase(phrase, said)
             # A greeting is made of light words only: any part of it is one.
-            score = _harmonic_mean(coverage[phrase.entry], 1.0 if phrase.light and said else said)
-            score = max(score, _joined_score(joined, phrase.joined))
+            score = _mean(coverage[phrase.entry], 1.0 if phrase.light and covered else covered)
+            if len(joined) <= JOINED_LENGTH:
+                score = max(score, _joined_score(joined, phrase.joined))
             if best is None or score > best.score:
                 entry = self._faq[phrase.entry]
                 best = Match(entry.answer, entry.question, score)
@@ -111,8 +117,8 @@ class FaqIndex:
             likely: dict[str, float] = {word: 1.0} if word in self._weights else {}
             edits = allowed_edits(word)
             if edits and word not in LIGHT_WORDS:
-                for known, distance, _ in process.extract_iter(
-                    word, self._words, scorer=OSA.distance, score_cutoff=edits
+                for known, distance, _ in process.extract(
+                    word, self._words, scorer=OSA.distance, score_cutoff=edits, limit=None
                 ):
                     if 0 < distance <= allowed_edits(known) and known not in LIGHT_WORDS:
                         likely[known] = 1 - distance / max(len(word), len(known))
@@ -131,25 +137,31 @@ class FaqIndex:
             covered += weight * max((likely[each] for each in likely if each in known), default=0.0)
         return covered / total
 
-    def _coverage_of_phrase(self, phrase: _Phrase, same: dict[str, dict[str, float]]) -> float:
-        said: dict[str, float] = {}
-        for likely in same.values():
-            for word, likeness in likely.items():
-                said[word] = max(said.get(word, 0.0), likeness)
+    def _coverage_of_phrase(self, phrase: _Phrase, said: dict[str, float]) -> float:
         total = sum(self._weights[word] for word in phrase.words)
         return sum(self._weights[word] * said.get(word, 0.0) for word in phrase.words) / total
 
 
-def _harmonic_mean(first: float, second: float) -> float:
-    return 2 * first * second / (first + second) if first and second else 0.0
+def _likeliest(same: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The FAQ's words that the message says, each with its best likeness."""
+    said: dict[str, float] = {}
+    for likely in same.values():
+        for word, likeness in likely.items():
+            said[word] = max(said.get(word, 0.0), likeness)
+    return said
+
+
+def _mean(message: float, phrase: float) -> float:
+    """The weighted harmonic mean of the two fractions (van Rijsbergen's F)."""
+    if not message or not phrase:
+        return 0.0
+    return (1 + PHRASE_SHARE) * message * phrase / (PHRASE_SHARE * message + phrase)
 
 
 def _joined_score(message: str, phrase: str) -> float:
     """Likeness of two short texts without blanks, for "bomdia" and the like; 0 if it proves nothing."""
-    edits = min(allowed_edits(message), allowed_edits(phrase))
     if message == phrase:
         return 1.0
-    if not edits or max(len(message), len(phrase)) > JOINED_LENGTH:
-        return 0.0
+    edits = min(allowed_edits(message), allowed_edits(phrase))
     distance = OSA.distance(message, phrase, score_cutoff=edits)
     return 0.0 if distance > edits else 1 - distance / max(len(message), len(phrase))

@@ -14,7 +14,7 @@ import msgspec
 from orbitbot.ai.models import PastExchange, Profile, Question
 from orbitbot.contracts.configure import FaqEntry
 
-BYTES_PER_TOKEN: Final = 3  # of UTF-8; real tokenizers need 3.5 to 4.5 for Portuguese, so this errs upwards
+BYTES_PER_TOKEN: Final = 3  # of UTF-8; usual vocabularies fit about 4 into one, so this errs upwards
 MESSAGE_TOKENS: Final = 4  # what a message costs beside its text (its role and delimiters)
 FAQ_TOKENS: Final = 6000  # of the FAQ that goes into the prompt; later entries are left out
 

@@ -16,7 +16,7 @@ isto esse essa este esta aquele aquela ai aqui la ja so mais muito muita bem tam
 ontem amanha manha tarde noite hora horas dia boa bom oi ola alo opa ei eai tudo favor gentileza
 obrigado obrigada valeu ate logo ser sao era foi fica ficou ta to estou estao tem tenho temos ter ha
 gostaria queria saber sabe ver dizer diga fala falar passa passar mim pode poderia posso qual quais
-quanto quanta quantos como onde quando ne faz fazem fazer segunda terca quarta quinta sexta sabado
+quanto quanta quantos como onde quando ne faz fazem fazer sai segunda terca quarta quinta sexta sabado
 domingo feira
 the an is are was does did you your i we my it this that of for in on at and or please thanks thank
 hello hi hey good morning afternoon evening night what how much can could would like know tell
@@ -29,6 +29,7 @@ dezessete dezoito dezenove vinte trinta quarenta cinquenta cem
 
 # Words that carry no topic: function words, courtesy, time of day.
 LIGHT_WORDS: Final = frozenset(_LIGHT.split())
+NEGATIONS: Final = frozenset({"nao", "nem", "nunca", "no", "not", "never"})
 NUMBER_WORDS: Final = frozenset(_NUMBERS.split())
 ABBREVIATIONS: Final = {
     "vc": "voce", "vcs": "voces", "cs": "voces", "q": "que", "qto": "quanto", "qnto": "quanto",

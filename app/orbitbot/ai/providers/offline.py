@@ -11,6 +11,8 @@ from orbitbot.ai.notices import notice
 from orbitbot.ai.words import statements, words
 
 INDEXES_KEPT: Final = 500  # clients, per process
+LINES_READ: Final = 30  # of one message: a burst has a handful, and each costs some milliseconds
+PARTS_READ: Final = 10  # sentences of one line
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -50,7 +52,7 @@ class OfflineProvider:
 def _look_up(index: FaqIndex, message: str) -> _Found:
     answers: list[str] = []
     missed = False
-    for line in message.splitlines():
+    for line in message.splitlines()[:LINES_READ]:
         for answer in _look_up_line(index, line):
             if answer is None:
                 missed = True
@@ -65,7 +67,7 @@ def _look_up_line(index: FaqIndex, line: str) -> Iterator[str | None]:
     A line is taken apart into sentences only if that answers all of them: "Three bags of rice. For
     tomorrow." is one wish, "Are you open? Do you deliver?" are two.
     """
-    parts = [part for part in statements(line) if words(part)]
+    parts = [part for part in statements(line) if words(part)][:PARTS_READ]
     matches = [index.best(part) for part in parts]
     if matches and all(match is not None for match in matches):
         yield from (match.answer for match in matches if match is not None)

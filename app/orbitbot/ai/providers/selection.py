@@ -118,8 +118,7 @@ class Providers:
             return f"offline: {self._key_file.problem}"
         text = f"{OpenAICompatible.name}: {self._settings.base_url}, model {self._settings.default_model}"
         if self._last_error is not None:
-            since = "answering again since" if self._recovered else "FAQ answers until it works"
-            text += (
-                f"; last error {self._last_error.at:%Y-%m-%dT%H:%M:%SZ}: {self._last_error.reason}; {since}"
-            )
+            since = "it has answered since" if self._recovered else "the FAQ answers meanwhile"
+            error = self._last_error
+            text += f"; last error {error.at:%Y-%m-%dT%H:%M:%SZ}: {error.reason}; {since}"
         return text

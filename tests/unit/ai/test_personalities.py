@@ -1,0 +1,61 @@
+"""Every shipped starter personality can be configured, and is of use without a language model."""
+
+import msgspec
+import pytest
+
+from orbitbot.ai.faq import FaqIndex
+from orbitbot.contracts.bot import BotSettings
+from tests.support.personalities import DIRECTORY, load
+
+FILES = sorted(path.name for path in DIRECTORY.glob("*.toml"))
+PRODUCTS = (
+    "arroz", "feijão", "café", "açúcar", "leite", "farinha", "óleo", "macarrão", "sal", "queijo", "pão",
+    "água", "carne", "manteiga",
+)  # fmt: skip
+
+
+def test_there_are_some() -> None:
+    assert "bakery.pt.toml" in FILES
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_decodes_and_says_what_the_assistant_is(name: str) -> None:
+    personality, settings = load(name)
+    assert len(personality) > 100
+    assert settings.faq
+    assert not settings.no_answer_text.startswith("\n")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_way_to_ask_finds_its_own_entry(name: str) -> None:
+    settings = load(name)[1]
+    index = FaqIndex(settings.faq)
+    astray = [
+        (text, found and found.question)
+        for entry in settings.faq
+        for text in (entry.question, *entry.also)
+        if (found := index.best(text)) is None or found.answer != entry.answer
+    ]
+    assert astray == []
+
+
+def test_the_bakery_prices_everything_that_it_sells() -> None:
+    index = FaqIndex(load("bakery.pt.toml")[1].faq)
+    for product in PRODUCTS:
+        found = index.best(f"quanto custa {product}")
+        assert found is not None
+        assert "R$" in found.answer, product
+
+
+def test_the_bakery_has_an_answer_to_the_usual_questions() -> None:
+    settings = load("bakery.pt.toml")[1]
+    assert len(settings.faq) >= 25
+
+
+def test_the_bakerys_pace_is_the_bots_default() -> None:
+    settings = load("bakery.pt.toml")[1]
+    defaults = msgspec.structs.asdict(BotSettings())
+    assert (settings.quiet_seconds, settings.burst_seconds) == (
+        defaults["quiet_seconds"],
+        defaults["burst_seconds"],
+    )
