@@ -21,7 +21,7 @@ from orbitbot.contracts.messages import FINAL_STATES
 from orbitbot.contracts.why import Story
 from tests.acceptance.outbox import Outbox, turn_of
 from tests.acceptance.scenario import Contact, Exchange, Line
-from tests.support.api import Api
+from tests.support.api import Api, ApiError
 from tests.support.voices import random_voice, synthesise
 
 POLL: Final = 0.05  # seconds between looks at the outbox
@@ -222,8 +222,8 @@ class Conversation:
             return self._api.story(self._client_id, message_id)
         except httpx.TransportError:
             return None
-        except httpx.HTTPStatusError as error:
-            if error.response.is_server_error:
+        except ApiError as error:
+            if error.status >= httpx.codes.INTERNAL_SERVER_ERROR:
                 return None
             raise
 

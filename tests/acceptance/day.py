@@ -23,7 +23,7 @@ from tests.acceptance.conversation import Conversation, speak_all
 from tests.acceptance.report import Screen
 from tests.acceptance.scenario import load_day
 from tests.acceptance.vault import VAULT, read_vault
-from tests.support.api import OPERATOR, Api
+from tests.support.api import OPERATOR, Api, ApiError
 
 DEFAULT_API: Final = "https://localhost"
 DEFAULT_TIMEOUT: Final = 90.0  # seconds
@@ -97,5 +97,5 @@ def _open_api(url: str, vault: Path, ca_file: Path | None, token_file: Path | No
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, ApiError) as error:
         sys.exit(f"the API cannot be used: {error}")

@@ -4,7 +4,7 @@ import time
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import httpx
 import msgspec
@@ -16,8 +16,29 @@ from orbitbot.contracts.messages import MessageAnswer
 from orbitbot.contracts.stats import Stats
 from orbitbot.contracts.why import Story
 
+T = TypeVar("T")
+
 TIMEOUT: Final = 40.0  # seconds; the gateway answers a message within 25
 OPERATOR: Final = "operator"
+
+
+class ApiError(Exception):
+    """An answer other than 2xx; the message holds the problem document."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__(f"{answer.request.method} {answer.request.url}: {answer.status_code} {answer.text}")
+        self.status = answer.status_code
+
+
+def decode(answer: httpx.Response, kind: type[T]) -> T:
+    """The body of an answer.
+
+    Raises:
+        ApiError: its status is not 2xx.
+    """
+    if not answer.is_success:
+        raise ApiError(answer)
+    return msgspec.json.decode(answer.content, type=kind)
 
 
 class Api:
@@ -50,8 +71,7 @@ class Api:
 
     def _with_token(self, **grant: str) -> "Api":
         answer = self.http.post("/api/auth/token", json=grant)
-        answer.raise_for_status()
-        token = msgspec.json.decode(answer.content, type=TokenResponse)
+        token = decode(answer, TokenResponse)
         return Api(self.base_url, self.ca_file, token.access_token)
 
     def as_operator(self, password: str, name: str = OPERATOR) -> "Api":
@@ -69,20 +89,17 @@ class Api:
     def register(self, client_id: str, **fields: str) -> ClientView:
         """Register a client or change what differs."""
         answer = self.http.put(f"/api/clients/{client_id}", json=fields)
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=ClientView)
+        return decode(answer, ClientView)
 
     def client(self, client_id: str) -> ClientView:
         """A client and its bot's last sign of life."""
         answer = self.http.get(f"/api/clients/{client_id}")
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=ClientView)
+        return decode(answer, ClientView)
 
     def credential(self, client_id: str, kind: str) -> CredentialCreated:
         """A new credential of `kind` (`bot` or `integrator`)."""
         answer = self.http.post(f"/api/clients/{client_id}/credentials", json={"kind": kind})
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=CredentialCreated)
+        return decode(answer, CredentialCreated)
 
     def configure(
         self, client_id: str, personality: str | None = None, settings: dict[str, Any] | None = None
@@ -90,14 +107,12 @@ class Api:
         """Set personality and settings; what is None stays."""
         body = {"personality": personality, "settings": settings}
         answer = self.http.post(f"/api/clients/{client_id}/configure", json=body)
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=Configured)
+        return decode(answer, Configured)
 
     def stats(self, client_id: str) -> Stats:
         """The client's statistics of the last days."""
         answer = self.http.get(f"/api/clients/{client_id}/stats")
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=Stats)
+        return decode(answer, Stats)
 
     def say(self, client_id: str, message: str, contact: str, key: str = "") -> MessageAnswer:
         """Post a text as an integrator does, and wait for the answer."""
@@ -106,13 +121,11 @@ class Api:
         answer = self.http.post(
             f"/api/clients/{client_id}/messages", json=body, headers={"Idempotency-Key": key}
         )
-        answer.raise_for_status()
         deadline = time.monotonic() + TIMEOUT
         while answer.status_code == httpx.codes.ACCEPTED:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no answer to turn {key} within {TIMEOUT} s")
             answer = self.http.get(answer.headers["Location"], params={"wait": 20})
-            answer.raise_for_status()
         return msgspec.json.decode(answer.content, type=MessageAnswer)
 
     def story(self, client_id: str, message_id: str) -> Story | None:
@@ -120,5 +133,4 @@ class Api:
         answer = self.http.get(f"/api/clients/{client_id}/messages/{message_id}/why")
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
-        answer.raise_for_status()
-        return msgspec.json.decode(answer.content, type=Story)
+        return decode(answer, Story)

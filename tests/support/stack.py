@@ -179,7 +179,8 @@ class Stack:
 
     def operator(self) -> Api:
         """The API as the operator."""
-        return self.anonymous().as_operator(self.operator_password, OPERATOR)
+        with self.anonymous() as anonymous:
+            return anonymous.as_operator(self.operator_password, OPERATOR)
 
     def add_client(
         self, client_id: str, personality: str | None = None, settings: dict[str, Any] | None = None

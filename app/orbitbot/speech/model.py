@@ -40,10 +40,12 @@ class ModelDescription(msgspec.Struct, frozen=True):
     Attributes:
         description: shown by `/readyz`.
         test_model: it is no real transcriber, and every answer says so.
+        prompts: it was trained with prompts; without that they make it mishear, and are left out.
     """
 
     description: str = ""
     test_model: bool = False
+    prompts: bool = True
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -74,6 +76,7 @@ class SpeechModel:
     ) -> None:
         self.name = name
         self.test_model = description.test_model
+        self._prompts = description.prompts
         self.languages: tuple[str, ...] = tuple(
             code
             for code in whisper.supported_languages
@@ -102,7 +105,7 @@ class SpeechModel:
             beam_size=BEAM_SIZE,
             temperature=TEMPERATURES,
             condition_on_previous_text=False,
-            initial_prompt=prompt or None,
+            initial_prompt=prompt if prompt and self._prompts else None,
             vad_filter=True,
         )
         heard = list(filter(_is_speech, segments))
