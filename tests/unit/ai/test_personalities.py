@@ -52,10 +52,10 @@ def test_the_bakery_has_an_answer_to_the_usual_questions() -> None:
     assert len(settings.faq) >= 25
 
 
-def test_the_bakerys_pace_is_the_bots_default() -> None:
-    settings = load("bakery.pt.toml")[1]
-    defaults = msgspec.structs.asdict(BotSettings())
-    assert (settings.quiet_seconds, settings.burst_seconds) == (
-        defaults["quiet_seconds"],
-        defaults["burst_seconds"],
-    )
+def test_the_bakery_names_the_pace_of_a_shop_that_sets_none() -> None:
+    text = (DIRECTORY / "bakery.pt.toml").read_text()
+    defaults = BotSettings()
+
+    assert f"waits {defaults.quiet_seconds:g} s for the end of a burst" in text
+    assert f"types {defaults.typing_characters_per_second:g} characters a second" in text
+    assert f"for at most {defaults.max_typing_seconds:g} s." in text
