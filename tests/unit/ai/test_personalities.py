@@ -1,6 +1,5 @@
 """Every shipped starter personality can be configured, and is of use without a language model."""
 
-import msgspec
 import pytest
 
 from orbitbot.ai.faq import FaqIndex
