@@ -169,8 +169,13 @@ def test_nginx_accepts_its_site(tmp_path: Path) -> None:
         "nginx", "orbitbot.conf.j2", nginx_certificate=str(certificate), nginx_certificate_key=str(key)
     )
     (tmp_path / "site.conf").write_text(site.replace("/var/log/nginx", str(tmp_path)))
+    # Without paths of its own, `nginx -t` would hand the running nginx's directories to another user.
+    own_paths = "".join(
+        f"{kind}_temp_path {tmp_path}/{kind};\n"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
     (tmp_path / "nginx.conf").write_text(
-        f"pid {tmp_path}/nginx.pid;\nevents {{}}\nhttp {{ include {tmp_path}/site.conf; }}\n"
+        f"pid {tmp_path}/nginx.pid;\nevents {{}}\nhttp {{\n{own_paths}include {tmp_path}/site.conf;\n}}\n"
     )
     done = subprocess.run(
         [
