@@ -18,8 +18,7 @@ from orbitbot.foundation.text import check_strings
 CONTEXT_LIMIT: Final = 4000  # characters
 LENGTH_FACTOR: Final = 1.4  # an improved text longer than this times the input, plus …
 LENGTH_SLACK: Final = 20  # … so many characters, is not the same text any more
-SHORTEST: Final = 0.6  # … nor is one shorter than this share of the input
-LIKENESS: Final = 75.0  # least likeness of the words, 0 to 100
+LIKENESS: Final = 75.0  # least likeness of the words, 0 to 100; below 60 % of the length it cannot be reached
 TEMPERATURE: Final = 0.0
 TOKENS_FACTOR: Final = 2  # of the input's estimated tokens may come back
 
@@ -72,7 +71,7 @@ class TranscriptionService:
 
 def is_same_text(raw: str, improved: str) -> bool:
     """Whether `improved` still says what `raw` said, as far as length and words can tell."""
-    if not SHORTEST * len(raw) <= len(improved) <= LENGTH_FACTOR * len(raw) + LENGTH_SLACK:
+    if len(improved) > LENGTH_FACTOR * len(raw) + LENGTH_SLACK:
         return False
     return fuzz.ratio(" ".join(words(raw)), " ".join(words(improved))) >= LIKENESS
 

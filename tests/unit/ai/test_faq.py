@@ -225,6 +225,15 @@ def test_a_small_faq_works_too() -> None:
     assert index.best("qual é o preço do salmão?") is None
 
 
+def test_any_part_of_a_long_greeting_is_a_greeting() -> None:
+    greeting = FaqEntry("Oi, bom dia, tudo bem com vocês aí hoje?", "Oi!")
+    index = FaqIndex([greeting, FaqEntry("Vocês fazem entrega?", "Sim.")])
+    for message in ("oi", "bom dia", "tudo bem?"):
+        found = index.best(message)
+        assert found is not None
+        assert found.answer == "Oi!"
+
+
 @pytest.mark.parametrize("message", ["", "   ", "?!", "👍", "\n"])
 def test_a_message_without_words_finds_nothing(bakery: FaqIndex, message: str) -> None:
     assert bakery.closest(message) is None

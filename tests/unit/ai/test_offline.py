@@ -8,6 +8,7 @@ from orbitbot.ai.models import Answer, Profile, Question
 from orbitbot.ai.notices import notice
 from orbitbot.ai.providers.offline import OfflineProvider
 from orbitbot.contracts.configure import ClientSettings, FaqEntry
+from tests.support.personalities import load
 
 FAQ = [
     FaqEntry("Qual é o preço do arroz?", "R$ 27,90."),
@@ -58,9 +59,11 @@ async def test_answers(message: str, text: str, source: str) -> None:
 @pytest.mark.parametrize("separator", ["\n", ". "])
 async def test_a_message_of_countless_lines_is_answered_in_bounded_time(separator: str) -> None:
     started = time.process_time()
-    answer = await ask("quanto é o arroz" + separator + separator.join(["vocês consertam celular"] * 10_000))
-    assert time.process_time() - started < 2.0
-    assert answer.text.startswith("R$ 27,90.")
+    bakery = profile(faq=load("bakery.pt.toml")[1].faq)
+    questions = separator.join(["quanto é o arroz", *["vocês consertam celular"] * 10_000])
+    answer = await ask(questions, bakery)
+    assert time.process_time() - started < 1.0
+    assert "R$ 27,90" in answer.text
 
 
 async def test_the_clients_own_words_for_no_answer() -> None:

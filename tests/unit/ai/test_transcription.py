@@ -17,6 +17,7 @@ RAW = "quero tres pacote de arros pra amanha"
         ("Quero arroz.", False),
         ("Quero duas garrafas de azeite e um bolo", False),
         ("Aqui está o texto corrigido: quero três pacotes de arroz para amanhã", False),
+        ("Quero três pacotes de arroz para amanhã." + "!" * 100, False),
         ("", False),
     ],
 )
