@@ -46,7 +46,8 @@ class Fleet:
         Raises:
             HostsError: the request cannot be met, the name is taken, or a host did not come up.
         """
-        with PackageCache(store).used(cache_address(request.supernet)) as proxy:
+        cache = PackageCache(store)
+        with store.lock(_lock(request.name)), cache.used(cache_address(request.supernet)) as proxy:
             with store.lock(_ALL_FLEETS):
                 plan = _plan(store, request, tuple(layers), proxy)
                 store.save(plan)
@@ -54,7 +55,7 @@ class Fleet:
             try:
                 fleet._build()
             except BaseException:  # an interrupt must not leave hosts behind either
-                fleet.remove()
+                fleet._remove()
                 raise
         return fleet
 
@@ -69,14 +70,8 @@ class Fleet:
 
     def remove(self) -> None:
         """Remove the fleet with everything that belongs to it, in whatever state it is. Harmless twice."""
-        with self._store.lock(f"fleet-{self.plan.name}"):
-            for host in self.plan.hosts:
-                self._close_connections(host)
-            _together(lambda host: self.machine(host).erase(), self.plan.hosts)
-            network.remove(self.plan)
-            self._store.forget(self.plan.name)
-        if not self._store.plans() and SOCKETS.is_dir() and not any(SOCKETS.iterdir()):
-            SOCKETS.rmdir()
+        with self._store.lock(_lock(self.plan.name)):
+            self._remove()
         PackageCache(self._store).stop_if_unused()
 
     def machine(self, host: HostPlan) -> Machine:
@@ -90,7 +85,8 @@ class Fleet:
             HostsError: it runs already, or was not up within 60 s.
         """
         host = self.plan.host(name)
-        with PackageCache(self._store).used(self._cache_address()):
+        cache = PackageCache(self._store)
+        with self._store.lock(_lock(self.plan.name)), cache.used(self._cache_address()):
             self.machine(host).start()
         return self.wait(name)
 
@@ -174,6 +170,15 @@ class Fleet:
                 failed = self.execute(host.name, ["systemctl", "--failed", "--no-legend", "--plain"])
                 raise HostsError(f"{host.name} is {state} after its first boot; failed units:\n{failed}")
 
+    def _remove(self) -> None:
+        for host in self.plan.hosts:
+            self._close_connections(host)
+        _together(lambda host: self.machine(host).erase(), self.plan.hosts)
+        network.remove(self.plan)
+        self._store.forget(self.plan.name)
+        if not self._store.plans() and SOCKETS.is_dir() and not any(SOCKETS.iterdir()):
+            SOCKETS.rmdir()
+
     def _state(self, host: HostPlan, deadline: float) -> str:
         command = self.ssh_command(host.name, "systemctl is-system-running --wait")
         try:
@@ -197,6 +202,10 @@ class Fleet:
         if socket.exists():
             run(["ssh", "-o", f"ControlPath={socket}", "-O", "exit", host.address], check=False)
             socket.unlink(missing_ok=True)
+
+
+def _lock(name: str) -> str:
+    return f"fleet-{name}"
 
 
 def _plan(store: Store, request: FleetRequest, layers: tuple[Path, ...], proxy: str) -> FleetPlan:

@@ -2,13 +2,13 @@
 
 import shutil
 import signal
-import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from tests.hosts import cgroups, processes
 from tests.hosts.command import HostsError, run
 from tests.hosts.plan import FleetPlan, HostPlan
-from tests.hosts.processes import Process, kill_all, wait_until
+from tests.hosts.processes import Process, kill_all, start_detached, wait_until
 from tests.hosts.ssh import generate_key
 
 INIT = "/usr/local/sbin/test-host-init"
@@ -31,6 +31,7 @@ IDENTITY = (
 
 _KEEPER = Path(__file__).with_name("keep-host.sh")
 _STOP_TIMEOUT = 90.0  # seconds; systemd's own limit for one unit's stop
+_CONTAINER_TIMEOUT = 5.0  # seconds; then it is killed, too
 _KILL_TIMEOUT = 20.0  # seconds
 _CONSOLE_TAIL = 3000  # characters
 
@@ -87,13 +88,7 @@ class Machine:
         self._mount()
         groups = cgroups.create(self._plan.cgroups, self._host.machine)
         with (self._folder / "console.log").open("ab") as console:
-            subprocess.Popen(
-                [str(part) for part in [_KEEPER, *groups, "--", *self._container()]],
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,  # the host outlives its launcher
-            )
+            start_detached([_KEEPER, *groups, "--", *self._container()], console)
 
     def stop(self) -> None:
         """Shut down in good order; a host that does not run stays so.
@@ -117,7 +112,7 @@ class Machine:
 
     def erase(self) -> None:
         """Remove the host and all that belongs to it, in whatever state it is. Harmless twice."""
-        kill_all(self._pids, self._host.name, _KILL_TIMEOUT)
+        self._power_off()
         cgroups.remove(self._plan.cgroups, self._host.machine)
         if self._root.is_mount():
             run(["umount", self._root])
@@ -151,6 +146,15 @@ class Machine:
             if str(_KEEPER) in process.arguments and children:
                 return children[0]
         return None
+
+    def _power_off(self) -> None:
+        """Kill the init first: the container then ends by itself and removes what it made below /run."""
+        container = self._container_process()
+        for init in container.children() if container else []:
+            init.signal(signal.SIGKILL)
+        with suppress(HostsError):
+            wait_until(lambda: not self._pids(), f"the end of {self._host.name}", _CONTAINER_TIMEOUT)
+        kill_all(self._pids, self._host.name, _KILL_TIMEOUT)
 
     def _pids(self) -> set[int]:
         marked = processes.with_argument(self._mark)

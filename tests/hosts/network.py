@@ -86,7 +86,8 @@ def render_rules(plan: FleetPlan) -> str:
 
     What a host sends beyond its bridge is refused at once instead of hanging; the package cache is local to
     this machine and excepted. Three sets make the faults: `isolated` ports exchange nothing with other hosts,
-    `unreachable` ports nothing with this machine, and `cut` pairs nothing from the first port to the second.
+    `unreachable` ports nothing with this machine, and `cut` pairs nothing from the first port to the second
+    (but ARP: its answers travel the other way).
     """
     cache = plan.proxy.removeprefix("http://").partition(":")[0]
     allowed = f"{plan.subnet}, {cache}, {_MULTICAST}"
@@ -105,7 +106,7 @@ table bridge {plan.bridge} {{
     type filter hook forward priority 0;
     iifname @isolated drop
     oifname @isolated drop
-    iifname . oifname @cut drop
+    ether type != arp iifname . oifname @cut drop
   }}
   chain to_this_machine {{
     type filter hook input priority 0;

@@ -6,16 +6,13 @@ build of images, and nothing from outside this machine gets at it. It stops with
 
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import msgspec
-
 from tests.hosts import network
 from tests.hosts.command import HostsError
-from tests.hosts.processes import Process, wait_until
+from tests.hosts.processes import Process, start_detached, wait_until, with_argument
 from tests.hosts.store import Store
 
 INTERFACE = "obhcache"
@@ -28,18 +25,14 @@ _LOCK = "packages"
 _USERS = "packages-users"
 
 
-class _State(msgspec.Struct, frozen=True):
-    address: str
-    process: Process
-
-
 class PackageCache:
     """The one package cache of a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._folder = store.packages
-        self._state_file = self._folder / "process.json"
+        self._settings = self._folder / "settings"  # on the program's command line, which tells it apart
+        self._address_file = self._folder / "address"
 
     @contextmanager
     def used(self, address: str) -> Iterator[str]:
@@ -50,6 +43,8 @@ class PackageCache:
         Args:
             address: where it listens if it does not run yet.
         """
+        for name in ("cache", "log", "settings"):
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
         try:
             with self._store.lock(_USERS, shared=True):
                 yield self._start(address)
@@ -64,53 +59,36 @@ class PackageCache:
 
     def _start(self, address: str) -> str:
         with self._store.lock(_LOCK):
-            state = self._state()
-            if state is None or not state.process.alive:
+            if self._processes():
+                address = self._address_file.read_text()
+            else:
                 self._stop()
+                self._address_file.write_text(address)
                 network.create_cache_interface(INTERFACE, address)
-                state = self._run(address)
-        return f"http://{state.address}:{PORT}"
+                self._run(address)
+        return f"http://{address}:{PORT}"
 
-    def _run(self, address: str) -> _State:
-        settings = self._folder / "settings"
-        settings.mkdir(parents=True, exist_ok=True)
-        (self._folder / "cache").mkdir(exist_ok=True)
-        (self._folder / "log").mkdir(exist_ok=True)
-        (settings / "acng.conf").write_text(render_settings(self._folder, address))
-        with (self._folder / "log" / "output").open("ab") as output:
-            child = subprocess.Popen(
-                [PROGRAM, "-c", settings, "ForeGround=1"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        state = _State(address, Process.of(child.pid))
-        self._state_file.write_bytes(msgspec.json.encode(state))
+    def _run(self, address: str) -> None:
+        log = self._folder / "log"
+        (self._settings / "acng.conf").write_text(render_settings(self._folder, address))
+        with (log / "output").open("ab") as output:
+            start_detached([PROGRAM, "-c", self._settings, "ForeGround=1"], output)
 
         def answers() -> bool:
-            if child.poll() is not None:
-                raise HostsError(
-                    f"{PROGRAM} ended with status {child.returncode}; see {self._folder / 'log'}"
-                )
+            if not self._processes():
+                raise HostsError(f"{PROGRAM} ended; see {log}")
             return _accepts(address)
 
         wait_until(answers, f"the package cache on {address}:{PORT}", _START_TIMEOUT)
-        return state
 
     def _stop(self) -> None:
-        state = self._state()
-        if state is not None:
-            state.process.signal(signal.SIGTERM)
-            wait_until(lambda: not state.process.alive, "the end of the package cache", _STOP_TIMEOUT)
-            self._state_file.unlink()
+        for process in self._processes():
+            process.signal(signal.SIGTERM)
+        wait_until(lambda: not self._processes(), "the end of the package cache", _STOP_TIMEOUT)
         network.remove_cache_interface(INTERFACE)
 
-    def _state(self) -> _State | None:
-        try:
-            return msgspec.json.decode(self._state_file.read_bytes(), type=_State)
-        except FileNotFoundError:
-            return None
+    def _processes(self) -> list[Process]:
+        return with_argument(str(self._settings))
 
 
 def render_settings(folder: Path, address: str) -> str:

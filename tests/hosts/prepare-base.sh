@@ -4,6 +4,10 @@ set -eu
 root=$1
 install -m 755 "$2" "$root/usr/local/sbin/test-host-init"
 
+# No name server: hosts know each other by address, and a look-up fails at once.
+rm -f "$root/etc/resolv.conf"
+install -m 644 /dev/null "$root/etc/resolv.conf"
+
 # Identity belongs to the single host: the launcher writes these, or systemd on the first boot.
 : >"$root/etc/machine-id"
 rm -f "$root"/etc/hostname "$root"/etc/ssh/ssh_host_* "$root"/var/lib/systemd/random-seed

@@ -2,9 +2,11 @@
 
 import os
 import signal
+import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -77,6 +79,24 @@ def with_argument(argument: str) -> list[Process]:
             if argument in process.arguments:
                 found.append(process)
     return found
+
+
+def start_detached(command: Sequence[str | Path], output: BinaryIO) -> None:
+    """Start a process that outlives this one, as a child of PID 1, with standard output and error to a file.
+
+    Raises:
+        HostsError: it could not be started.
+    """
+    try:
+        subprocess.run(
+            ["setsid", "--fork", *(str(part) for part in command)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise HostsError(f"{command[0]} could not be started") from error
 
 
 def send(pid: int, number: int) -> None:

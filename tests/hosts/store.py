@@ -78,7 +78,7 @@ class Store:
         folder = self.fleet(plan.name)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = folder / f"{_PLAN}.new"
-        draft.write_bytes(msgspec.json.format(msgspec.json.encode(plan), indent=2))
+        draft.write_bytes(msgspec.json.format(msgspec.json.encode(plan, enc_hook=str), indent=2))
         draft.replace(folder / _PLAN)
 
     def forget(self, name: str) -> None:
@@ -101,7 +101,7 @@ class Store:
             HostsError: there is no such fleet; the message lists those that are.
         """
         try:
-            return msgspec.json.decode((self.fleet(name) / _PLAN).read_bytes(), type=FleetPlan)
+            return _read(self.fleet(name) / _PLAN)
         except FileNotFoundError as error:
             known = ", ".join(plan.name for plan in self.plans()) or "none"
             raise HostsError(f"there is no fleet {name!r}; fleets here: {known}") from error
@@ -109,4 +109,12 @@ class Store:
     def plans(self) -> list[FleetPlan]:
         """The plan of every fleet, by name."""
         files = sorted((self.root / "fleets").glob(f"*/{_PLAN}"))
-        return [msgspec.json.decode(file.read_bytes(), type=FleetPlan) for file in files]
+        return [_read(file) for file in files]
+
+
+def _read(file: Path) -> FleetPlan:
+    return msgspec.json.decode(file.read_bytes(), type=FleetPlan, dec_hook=_path)
+
+
+def _path(kind: type, value: object) -> object:
+    return kind(value)

@@ -1,0 +1,58 @@
+"""Fleets for the tests on real hosts. Where they cannot run, every test fails and says what is missing."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import doctor
+from tests.hosts.fleet import Fleet
+from tests.hosts.launch import launch, remove
+from tests.hosts.plan import FleetRequest, HostRequest
+from tests.hosts.store import Store
+
+_CHECKOUT = hashlib.sha256(str(Path(__file__).parent).encode()).hexdigest()[:6]
+
+
+def fleet_name(purpose: str) -> str:
+    """A fleet's name that is this working copy's own, so that leftovers of a killed run are recognised."""
+    return f"{purpose}-{_CHECKOUT}"
+
+
+@pytest.fixture(scope="session")
+def store() -> Store:
+    """The user's store (building the images takes a minute), on a machine that can run test hosts."""
+    store = Store()
+    lacking = [f"{finding.what}: {finding.remedy}" for finding in doctor.examine(store) if finding.remedy]
+    if lacking:
+        pytest.fail("this machine cannot run test hosts:\n" + "\n".join(lacking), pytrace=False)
+    return store
+
+
+@pytest.fixture
+def make_fleet(store: Store) -> Iterator[Callable[..., Fleet]]:
+    """Create fleets that are removed after the test: `make_fleet("purpose", "host", "host")`."""
+    made = []
+
+    def make(purpose: str, *hosts: str) -> Fleet:
+        name = fleet_name(purpose)
+        remove(store, name)
+        made.append(name)
+        return launch(FleetRequest(name=name, hosts=tuple(map(HostRequest, hosts))), store)
+
+    yield make
+    for name in made:
+        remove(store, name)
+
+
+@pytest.fixture(scope="module")
+def fleet(store: Store) -> Iterator[Fleet]:
+    """Three plain hosts a, b and c, shared by a module's tests; each leaves them running and healed."""
+    name = fleet_name("shared")
+    remove(store, name)
+    fleet = launch(FleetRequest(name=name, hosts=tuple(map(HostRequest, "abc"))), store)
+    try:
+        yield fleet
+    finally:
+        remove(store, name)
