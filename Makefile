@@ -1,0 +1,74 @@
+# make up     installs everything on this machine, runs a first client and shows a conversation with it
+# make test   runs every test
+# make help   lists the rest
+
+INVENTORY ?= inventory/local
+CLIENT ?= padaria
+PERSONALITY ?= templates/personalities/bakery.pt.toml
+PURGE ?= no
+PYTHON ?= python3
+
+BIN := .venv/bin
+STAMP := .venv/.complete
+PLAYBOOK = $(ANSIBLE) $(BIN)/ansible-playbook -i $(INVENTORY)
+PYTEST = $(BIN)/pytest
+
+# uv reads no pip configuration: give it the index of this machine's, where there is one.
+PIP_INDEX = $(or $(PIP_INDEX_URL),$(shell $(BIN)/python -m pip config get global.index-url 2>/dev/null))
+UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX='$(PIP_INDEX)') $(BIN)/uv
+UV_LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate
+
+# Mitogen runs the same tasks in a third of the time. It is used where it can be imported, and never needed.
+MITOGEN = $(shell $(BIN)/python -c 'import ansible_mitogen as m; print(m.__path__[0])' 2>/dev/null)
+ANSIBLE = $(if $(MITOGEN),ANSIBLE_STRATEGY_PLUGINS=$(MITOGEN)/plugins/strategy ANSIBLE_STRATEGY=mitogen_linear \
+	ANSIBLE_HOST_KEY_CHECKING=False)
+
+.PHONY: help setup up down test test-faults lint lock
+
+help:
+	@echo 'make setup        the virtual environment .venv, from the lock files'
+	@echo 'make up           everything on this machine, a first client, a conversation with it'
+	@echo 'make down         removes what make up installed; with PURGE=yes its data, too'
+	@echo 'make test         every test'
+	@echo 'make test-faults  the long random faults'
+	@echo 'make lint         style, types, playbooks'
+	@echo 'make lock         new lock files from pyproject.toml'
+
+setup: $(STAMP)
+
+$(STAMP): locks/bootstrap.txt locks/control.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"{sys.executable} is Python {sys.version.split()[0]}; needed: 3.11 or later")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement locks/bootstrap.txt
+	$(UV) pip install --python $(BIN)/python --require-hashes --requirement locks/control.txt
+	$(UV) pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+up: setup
+	$(PLAYBOOK) playbooks/site.yml
+	$(PLAYBOOK) playbooks/add-client.yml -e client=$(CLIENT) -e channel=simulator -e settings_file=$(PERSONALITY)
+	$(BIN)/python -m tests.acceptance.day --client $(CLIENT)
+	@$(PLAYBOOK) playbooks/summary.yml
+
+down: setup
+	$(PLAYBOOK) playbooks/down.yml -e purge=$(PURGE)
+
+test: setup lint
+	$(PYTEST) -m 'not faults'
+
+test-faults: setup
+	$(PYTEST) -m faults
+
+lint: setup
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/ansible-playbook -i $(INVENTORY) --syntax-check playbooks/*.yml
+	$(BIN)/ansible-lint --offline
+
+lock: setup
+	$(UV_LOCK) --all-extras --group control --group dev --output-file locks/control.txt
+	for kind in application bot speech; do \
+		$(UV_LOCK) --extra $$kind --constraint locks/control.txt --output-file locks/$$kind.txt || exit; \
+	done
