@@ -99,6 +99,7 @@ class GatewayDouble:
         answer: makes the answer of a post. Default: `Resposta a:` and the message.
         decide: may make a turn end `("silenced" | "failed", reason)` instead.
         turns: every turn by id, in the order of their first post.
+        holds_polls: whether `wait` is heeded.
         wrong: whatever broke the contract: a key used for another body, a message in two turns.
     """
 
@@ -126,6 +127,7 @@ class GatewayDouble:
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
         self.port = 0
+        self.holds_polls = True
 
     @property
     def url(self) -> str:
@@ -174,6 +176,11 @@ class GatewayDouble:
         """From now on let `share` (0 to 1) of all calls meet one of `faults` by chance."""
         with self._lock:
             self._weather = (random, share, faults)
+
+    def scripted(self, call: Call) -> int:
+        """How many scripted faults have not been met yet."""
+        with self._lock:
+            return len(self._scripts[call])
 
     def fair_weather(self) -> None:
         """No more faults."""
@@ -381,7 +388,7 @@ class _Handler(BaseHTTPRequestHandler):
         if isinstance(fault, Interrupted):
             answer = MessageAnswer(response="", turn=turn_id, state="answering", interrupted=True)
             return 200, msgspec.json.encode(answer), {}
-        wait = float(parse_qs(url.query).get("wait", ["0"])[0])
+        wait = float(parse_qs(url.query).get("wait", ["0"])[0]) if self.double.holds_polls else 0.0
         self.double.pause(min(wait, max(0.0, seen.ready_at - time.monotonic())))
         if time.monotonic() < seen.ready_at:
             answer = MessageAnswer(response="", turn=turn_id, state="answering")
@@ -429,8 +436,9 @@ def _read_post(content_type: str, raw: bytes) -> tuple[PostMessage, dict[str, by
     kind, options = parse_options_header(content_type)
     if kind != "multipart/form-data":
         return msgspec.json.decode(raw, type=PostMessage), {}
-    parts = {
-        part.name: part.raw for part in MultipartParser(io.BytesIO(raw), options["boundary"], strict=True)
-    }
+    parts = {}
+    for part in MultipartParser(io.BytesIO(raw), options["boundary"], strict=True):
+        parts[part.name] = part.raw
+        part.close()
     post = msgspec.json.decode(parts.pop("payload"), type=PostMessage)
     return post, parts

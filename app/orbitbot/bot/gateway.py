@@ -19,7 +19,7 @@ from orbitbot.contracts.messages import MessageAnswer
 from orbitbot.contracts.reports import ReportsAccepted
 from orbitbot.foundation.errors import Conflict, SettingsError, Unavailable
 
-POLL_WAIT: Final = 20  # seconds that the gateway may hold a poll back
+POLL_WAIT: Final = 20  # seconds that the gateway may hold a poll back, at most
 STATUS_TIMEOUT: Final = 10.0  # seconds; a sign of life that takes longer is none
 LEAST_POLL_PAUSE: Final = 1.0  # seconds between polls that are answered at once
 # Every other 4xx is final: repeating the same request would get the same answer.
@@ -67,6 +67,7 @@ class GatewayClient:
 
     Args:
         retry_ceiling: longest pause between two attempts at a turn, in seconds.
+        poll_wait: seconds that the gateway may hold a poll back; below the HTTP time-out.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class GatewayClient:
         *,
         client_id: str,
         retry_ceiling: float = 15.0,
+        poll_wait: int = POLL_WAIT,
     ) -> None:
         self._http = http
         self._tokens = tokens
         self._media = media
         self._base = f"/api/clients/{client_id}"
         self._retry_ceiling = retry_ceiling
+        self._poll_wait = poll_wait
 
     async def answer(self, turn: Turn) -> Outcome:
         """Post a turn until the gateway has said what becomes of it, however long that takes.
@@ -139,7 +142,9 @@ class GatewayClient:
         answer = _decode(reply, MessageAnswer)
         while not _is_settled(answer):
             began = asyncio.get_running_loop().time()
-            reply = await self._call("GET", f"{self._base}/turns/{turn.id}?wait={POLL_WAIT}", lambda: b"")
+            reply = await self._call(
+                "GET", f"{self._base}/turns/{turn.id}?wait={self._poll_wait}", lambda: b""
+            )
             answer = _decode(reply, MessageAnswer)
             if asyncio.get_running_loop().time() - began < LEAST_POLL_PAUSE and not _is_settled(answer):
                 await asyncio.sleep(max(LEAST_POLL_PAUSE, min(reply.retry_after or 0.0, POLL_WAIT)))

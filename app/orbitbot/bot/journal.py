@@ -52,14 +52,23 @@ class Journal:
         trouble: what went wrong with the last write, empty while all is well.
     """
 
-    def __init__(self, path: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: Path,
+        now: Callable[[], float] = time.time,
+        on_trouble: Callable[[], None] = lambda: None,
+    ) -> None:
         """Open or create the journal at `path`.
+
+        Args:
+            on_trouble: called when `trouble` begins and when it ends.
 
         Raises:
             JournalUnavailable: it cannot be opened or migrated.
             JournalFromNewerRelease: a later release has migrated it.
         """
         self._now = now
+        self._on_trouble = on_trouble
         self.trouble = ""
         with self._translated():
             self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
@@ -376,7 +385,13 @@ class Journal:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-        self.trouble = ""
+        self._set_trouble("")
+
+    def _set_trouble(self, trouble: str) -> None:
+        changed = bool(trouble) != bool(self.trouble)
+        self.trouble = trouble
+        if changed:
+            self._on_trouble()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -385,7 +400,7 @@ class Journal:
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):  # a mistake of ours
                 raise
-            self.trouble = str(error)
+            self._set_trouble(str(error))
             raise JournalUnavailable(f"the journal cannot be used: {error}") from error
 
 

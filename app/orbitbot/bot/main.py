@@ -18,7 +18,7 @@ from typing import Any, Final
 from orbitbot.bot.access import AccessTokens
 from orbitbot.bot.channels.channel import Channel
 from orbitbot.bot.delivery import Deliverer
-from orbitbot.bot.gateway import GatewayClient
+from orbitbot.bot.gateway import POLL_WAIT, GatewayClient
 from orbitbot.bot.http import Http
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.bot.media import MediaStore
@@ -72,7 +72,10 @@ class Bot:
             loop.add_signal_handler(number, stop.set)
 
         settings, ceiling = self._settings, self._settings.retry_ceiling_seconds
-        journal = Journal(self._state / "journal.db")
+        journal = Journal(
+            self._state / "journal.db",
+            on_trouble=lambda: sign_of_life.send_now(),  # noqa: PLW0108  (made below)
+        )
         media = MediaStore(self._state / "media")
         http = Http(settings.gateway_url, read_timeout=settings.request_timeout_seconds)
         gateway = GatewayClient(
@@ -81,6 +84,7 @@ class Bot:
             media,
             client_id=settings.client_id,
             retry_ceiling=ceiling,
+            poll_wait=min(POLL_WAIT, int(settings.request_timeout_seconds / 2)),
         )
         channel = make_channel(settings)
         reports = ReportQueue(journal, gateway, retry_ceiling=ceiling)

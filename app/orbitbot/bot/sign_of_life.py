@@ -55,7 +55,11 @@ class SignOfLife:
         if (state, reason) != (self._state, self._reason):
             log.info("state changed", extra={"state": state, "reason": reason, "action": "state"})
             self._state, self._reason = state, reason
-            self._changed.set()
+            self.send_now()
+
+    def send_now(self) -> None:
+        """Something that the gateway is told has changed."""
+        self._changed.set()
 
     async def run(self) -> None:
         """Send for ever."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orbitbot.bot.gateway import Outcome
 from orbitbot.bot.journal import Journal
 from orbitbot.bot.merging import oldest_burst
-from orbitbot.bot.models import Turn
+from orbitbot.bot.models import InboundEvent, Turn
 from orbitbot.bot.turns import TURNS_AT_ONCE
 from orbitbot.contracts.bot import BotSettings
 from orbitbot.contracts.reports import Delivery
@@ -46,14 +46,14 @@ async def _live(
     channel = RecordingChannel(idempotent_send=idempotent, latency=latency)
     gateway = ScriptedGateway(answer="Primeira frase. " * 60)
     life = Life(directory, channel, gateway)
-    sent = []
-    for quiet, contact, what in steps:
+    sent: list[InboundEvent] = []
+    for quiet, number, what in steps:
         await asyncio.sleep(quiet)
         if what == "message":
-            sent.append(text(len(sent), f"551{contact}"))
+            sent.append(text(len(sent), f"551{number}"))
             life.receive(sent[-1])
         elif what == "again" and sent:
-            life.receive(sent[(contact * 7) % len(sent)])
+            life.receive(sent[(number * 7) % len(sent)])
         elif what == "crash":
             await life.crash()
             life = Life(directory, channel, gateway)
