@@ -4,8 +4,8 @@ import logging
 from typing import Annotated
 
 from litestar import Router, delete, get, post, put
-from litestar.di import Provide
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, QueryParameter
 
 from orbitbot.clients.accounts import Accounts
 from orbitbot.clients.service import ClientService
@@ -23,8 +23,8 @@ from orbitbot.foundation.names import check_client_id
 from orbitbot.foundation.tokens import Principal
 from orbitbot.foundation.web import AnyRequest, require
 
-Service = Annotated[ClientService, Dependency(skip_validation=True)]
-AccountsService = Annotated[Accounts, Dependency(skip_validation=True)]
+Service = NamedDependency[ClientService]
+AccountsService = NamedDependency[Accounts]
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ async def list_clients(request: AnyRequest, service: Service) -> ClientList:
 
 
 @put("/api/clients/{client_id:str}", summary="Register a client (operators)")
-async def register_client(request: AnyRequest, client_id: str, service: Service) -> ClientView:
+async def register_client(request: AnyRequest, client_id: FromPath[str], service: Service) -> ClientView:
     """Registers a client, changes what differs, or brings a removed one back; harmless when repeated."""
     principal = open_client(request, client_id, "operator")
     view = await service.register(client_id, await read_json(request, RegisterClient))
@@ -59,7 +59,7 @@ async def register_client(request: AnyRequest, client_id: str, service: Service)
 
 
 @get("/api/clients/{client_id:str}", summary="One client and how its bot is")
-async def read_client(request: AnyRequest, client_id: str, service: Service) -> ClientView:
+async def read_client(request: AnyRequest, client_id: FromPath[str], service: Service) -> ClientView:
     """A client. Its `botState` is `unknown` while there is no sign of life of its bot."""
     open_client(request, client_id, "operator", "client", "bot")
     return await service.read(client_id)
@@ -68,10 +68,10 @@ async def read_client(request: AnyRequest, client_id: str, service: Service) -> 
 @delete("/api/clients/{client_id:str}", status_code=200, summary="Remove a client (operators)")
 async def remove_client(
     request: AnyRequest,
-    client_id: str,
+    client_id: FromPath[str],
     service: Service,
     accounts: AccountsService,
-    purge: Annotated[bool, Parameter(description="delete its data, too")] = False,  # noqa: FBT002  (HTTP)
+    purge: Annotated[bool, QueryParameter(description="delete its data, too")] = False,  # noqa: FBT002  (HTTP)
 ) -> ClientView:
     """Revokes all access of the client and its bot. Its data stays, unless `purge`."""
     principal = open_client(request, client_id, "operator")
@@ -85,7 +85,7 @@ async def remove_client(
 @post("/api/clients/{client_id:str}/credentials", summary="A credential for a bot or integrator (operators)")
 async def add_credential(
     request: AnyRequest,
-    client_id: str,
+    client_id: FromPath[str],
     service: Service,
     accounts: AccountsService,
 ) -> CredentialCreated:
@@ -101,7 +101,7 @@ async def add_credential(
 
 
 @post("/api/clients/{client_id:str}/configure", status_code=200, summary="Personality and settings")
-async def configure_client(request: AnyRequest, client_id: str, service: Service) -> Configured:
+async def configure_client(request: AnyRequest, client_id: FromPath[str], service: Service) -> Configured:
     """Changes what is given and keeps the rest; a setting given as null goes back to its default."""
     principal = open_client(request, client_id, "operator", "client")
     wanted = await read_json(request, Configure)
@@ -112,7 +112,7 @@ async def configure_client(request: AnyRequest, client_id: str, service: Service
 
 
 @put("/api/clients/{client_id:str}/bot", summary="How a bot is, and what it runs by (bots)")
-async def report_bot(request: AnyRequest, client_id: str, service: Service) -> BotSettings:
+async def report_bot(request: AnyRequest, client_id: FromPath[str], service: Service) -> BotSettings:
     """A bot's sign of life, and in return the settings of its client."""
     open_client(request, client_id, "bot")
     return await service.report_bot(client_id, await read_json(request, BotStatus))

@@ -3,8 +3,8 @@
 from typing import Annotated
 
 from litestar import Router, get, post
-from litestar.di import Provide
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, QueryParameter
 
 from orbitbot.clients.routes import open_client
 from orbitbot.contracts.reports import Reports, ReportsAccepted
@@ -17,20 +17,22 @@ from orbitbot.foundation.bodies import read_json
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.web import AnyRequest
 
-LedgerService = Annotated[Ledger, Dependency(skip_validation=True)]
-StatisticsService = Annotated[Statistics, Dependency(skip_validation=True)]
-ClientDatabase = Annotated[Database, Dependency(skip_validation=True)]
+LedgerService = NamedDependency[Ledger]
+StatisticsService = NamedDependency[Statistics]
+ClientDatabase = NamedDependency[Database]
 
 
 @post("/api/clients/{client_id:str}/reports", status_code=200, summary="What became of messages (bots)")
-async def report(request: AnyRequest, client_id: str, ledger: LedgerService) -> ReportsAccepted:
+async def report(request: AnyRequest, client_id: FromPath[str], ledger: LedgerService) -> ReportsAccepted:
     """Deliveries, and messages set aside with the reason; at most 200 at once, harmless when repeated."""
     open_client(request, client_id, "bot")
     return ReportsAccepted(accepted=await ledger.report(client_id, await read_json(request, Reports)))
 
 
 @get("/api/clients/{client_id:str}/messages/{message_id:str}/why", summary="The story of a message")
-async def why(request: AnyRequest, client_id: str, message_id: str, database: ClientDatabase) -> Story:
+async def why(
+    request: AnyRequest, client_id: FromPath[str], message_id: FromPath[str], database: ClientDatabase
+) -> Story:
     """What became of a message, stage by stage. A turn's id works, too."""
     open_client(request, client_id, "operator", "client")
     check_id(message_id, "messageId")
@@ -40,9 +42,11 @@ async def why(request: AnyRequest, client_id: str, message_id: str, database: Cl
 @get("/api/clients/{client_id:str}/stats", summary="Statistics")
 async def stats(
     request: AnyRequest,
-    client_id: str,
+    client_id: FromPath[str],
     statistics: StatisticsService,
-    days: Annotated[int, Parameter(description="calendar days in the client's time zone, 1 to 366")] = 30,
+    days: Annotated[
+        int, QueryParameter(description="calendar days in the client's time zone, 1 to 366")
+    ] = 30,
 ) -> Stats:
     """Counts, response times, tokens and cost, in total and by day."""
     open_client(request, client_id, "operator", "client")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from litestar import Litestar, get, route
+from litestar.params import FromPath
 from litestar.response import Redirect
 
 from orbitbot import __version__
@@ -165,7 +166,7 @@ def index() -> Redirect:
     include_in_schema=False,
     sync_to_thread=False,
 )
-def nothing_here(request: AnyRequest, rest: str) -> dict[str, Any]:  # noqa: ARG001
+def nothing_here(request: AnyRequest, rest: FromPath[str]) -> dict[str, Any]:  # noqa: ARG001
     """Every other path, so that it is limited like the rest."""
     raise NotFound("there is nothing at this address; see /docs")
 

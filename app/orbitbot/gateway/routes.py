@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import msgspec
 from litestar import Response, Router, get, post
-from litestar.di import Provide
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency, Provide
+from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from orbitbot.clients.accounts import Accounts
 from orbitbot.clients.routes import open_client
@@ -44,15 +44,13 @@ _FAILURES: Final[dict[str, type[OrbitBotError]]] = {
     for kind in (errors.MalformedRequest, errors.TooLarge, errors.UnsupportedMedia, errors.Unprocessable)
 }
 
-Injected = Dependency(skip_validation=True)
-
 
 @post("/api/auth/token", status_code=200, summary="An access token", opt={COUNTS_FAILURES: True})
 async def token(
     request: AnyRequest,
-    accounts: Annotated[Accounts, Injected],
-    limiter: Annotated[Limiter, Injected],
-    policies: Annotated[Policies, Injected],
+    accounts: NamedDependency[Accounts],
+    limiter: NamedDependency[Limiter],
+    policies: NamedDependency[Policies],
 ) -> TokenResponse:
     """Exchanges an operator's password, or the credential of a bot or integrator, for an access token.
 
@@ -82,10 +80,10 @@ async def token(
 )
 async def post_message(
     request: AnyRequest,
-    client_id: str,
-    runner: Annotated[TurnRunner, Injected],
-    clients: Annotated[ClientService, Injected],
-    idempotency_key: Annotated[str | None, Parameter(header="Idempotency-Key")] = None,
+    client_id: FromPath[str],
+    runner: NamedDependency[TurnRunner],
+    clients: NamedDependency[ClientService],
+    idempotency_key: Annotated[str | None, HeaderParameter(name="Idempotency-Key")] = None,
 ) -> Response[MessageAnswer]:
     """The answer (200), or where to wait for it (202) when it takes longer than 25 s.
 
@@ -107,10 +105,10 @@ async def post_message(
 @get("/api/clients/{client_id:str}/turns/{turn:str}", summary="A turn and its answer")
 async def read_turn(
     request: AnyRequest,
-    client_id: str,
-    turn: str,
-    runner: Annotated[TurnRunner, Injected],
-    wait: Annotated[float, Parameter(description="seconds to wait for the answer, 0 to 25")] = 0.0,
+    client_id: FromPath[str],
+    turn: FromPath[str],
+    runner: NamedDependency[TurnRunner],
+    wait: Annotated[float, QueryParameter(description="seconds to wait for the answer, 0 to 25")] = 0.0,
 ) -> Response[MessageAnswer]:
     """The turn as it is: 200 once it is settled, 202 before. `interrupted`: post it again."""
     open_client(request, client_id, "bot", "client", "operator")
@@ -122,7 +120,7 @@ async def read_turn(
 
 
 @post("/api/chat", status_code=200, summary="A one-off question to a client's assistant")
-async def chat(request: AnyRequest, ai: Annotated[AiService, Injected]) -> Response[bytes]:
+async def chat(request: AnyRequest, ai: NamedDependency[AiService]) -> Response[bytes]:
     """The AI service's answer. Without `turn` nothing of it is stored."""
     require(request, "operator", "client")
     asked = await read_json(request, ChatRequest)
@@ -134,7 +132,7 @@ async def chat(request: AnyRequest, ai: Annotated[AiService, Injected]) -> Respo
 
 
 @post("/api/improve-transcription", status_code=200, summary="Make a transcription readable")
-async def improve_transcription(request: AnyRequest, ai: Annotated[AiService, Injected]) -> Response[bytes]:
+async def improve_transcription(request: AnyRequest, ai: NamedDependency[AiService]) -> Response[bytes]:
     """The same words, made readable; nothing is invented."""
     require(request, "operator", "client")
     asked = await read_json(request, ImproveTranscription)
@@ -151,7 +149,7 @@ async def improve_transcription(request: AnyRequest, ai: Annotated[AiService, In
     summary="The words in a voice note",
     request_max_body_size=MAX_MULTIPART,
 )
-async def transcribe(request: AnyRequest, speech: Annotated[SpeechService, Injected]) -> Response[bytes]:
+async def transcribe(request: AnyRequest, speech: NamedDependency[SpeechService]) -> Response[bytes]:
     """What is heard in the part `audio`."""
     require(request, "operator", "client")
     if content_type(request) != "multipart/form-data":
