@@ -26,7 +26,7 @@ SAMPLE_RATE: Final = 16_000  # Hz
 LEAD_IN: Final = 1_600  # samples of silence before the first word
 LEAD_OUT: Final = 3_200  # samples of silence after the last word
 CLEAR_VARIANTS: Final = ("", "m1", "m2", "m3", "m7", "f2", "Diogo", "Henrique")
-LONGEST: Final = 12  # words
+LONGEST: Final = 8  # words
 
 Samples = NDArray[np.float32]
 

@@ -1,11 +1,13 @@
 """Audio files of every supported kind to samples, in a process that may crash, hang or be lied to."""
 
+import asyncio
 import io
 import os
 import signal
 import wave
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -147,6 +149,26 @@ async def test_a_decoder_that_hangs_is_given_up_and_replaced() -> None:
     finally:
         await impatient.close()
     assert decoder_processes() == []
+
+
+async def test_a_caller_who_gives_up_does_not_leave_its_answer_to_the_next(decoder: AudioDecoder) -> None:
+    (pid,) = wait_for(decoder_processes, "a decoder runs")
+    os.kill(pid, signal.SIGSTOP)
+    given_up = asyncio.create_task(decoder.decode(silence(4)))
+    await wait_until_asleep(given_up)
+
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+
+    assert len(await decoder.decode(silence(1))) == pytest.approx(SAMPLE_RATE, rel=0.01)
+
+
+async def wait_until_asleep(task: asyncio.Task[Any]) -> None:
+    """Let `task` run until it waits for something outside this process."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not task.done()
 
 
 async def test_a_decoder_can_open_neither_files_nor_connections(decoder: AudioDecoder) -> None:

@@ -112,7 +112,7 @@ def test_sigterm_drains(start_node: StartNode) -> None:
             under_way = [node.begin(synthesise(sentence)) for sentence in sentences]
             node.wait_held(3)
 
-            node.process.terminate()
+            os.killpg(node.process.pid, signal.SIGTERM)  # as supervisor does with stopasgroup
 
             wait_for(lambda: not port_is_open(port), "no new connection is taken", TIMEOUT)
             assert not any(answer.done() for answer in under_way)
