@@ -11,15 +11,15 @@ import msgspec
 
 from orbitbot.contracts.chat import ChatResponse
 from tests.support.keys import Keys
-from tests.support.net import wait_for
+from tests.support.net import free_port, wait_for
 from tests.support.openai_server import OpenAIServer
 from tests.support.postgres import Database
-from tests.support.stack import Service
+from tests.support.stack import ORBITBOT, Service
 
 PROVIDER_TIMEOUT: Final = 2.0  # seconds
 KEY: Final = "sk-test-0123456789"
 
-SETTINGS: Final = """
+_SETTINGS: Final = """
 verify_key_file = "{keys.public_file}"
 [listen]
 port = {port}
@@ -37,6 +37,33 @@ api_key_file = "{key_file}"
 timeout_seconds = {timeout}
 app_url = "https://shop.example"
 """
+
+
+def ai_service(
+    directory: Path, name: str, *, database: Database, provider: OpenAIServer, key_file: Path, keys: Keys
+) -> Service:
+    """An AI service with two worker processes, not yet started; its files are in `directory`."""
+    port = free_port()
+    settings_file = directory / f"{name}.toml"
+    settings_file.write_text(
+        _SETTINGS.format(
+            keys=keys,
+            port=port,
+            database=database,
+            provider=provider,
+            key_file=key_file,
+            timeout=PROVIDER_TIMEOUT,
+        )
+    )
+    command = [ORBITBOT, "ai", "--settings", str(settings_file)]
+    return Service(name, command, directory / f"{name}.log", f"http://127.0.0.1:{port}")
+
+
+def ai_client(url: str, keys: Keys) -> httpx.Client:
+    """Speaks to an AI service as the gateway does."""
+    token = keys.signer().sign(subject="service:gateway", audience="ai", scopes=frozenset({"service"}))
+    headers = {"Authorization": f"Bearer {token}"}
+    return httpx.Client(base_url=url, headers=headers, timeout=20.0, trust_env=False)
 
 
 @dataclass

@@ -49,7 +49,7 @@ def configure_logging(service: str, level: str = "INFO") -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("httpx", "httpcore", "openai", "granian.access"):
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "granian.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

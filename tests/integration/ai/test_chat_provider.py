@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from orbitbot.ai.notices import notice
 from tests.support import openai_server
 from tests.support.ai import KEY, PROVIDER_TIMEOUT, Ai
+from tests.support.net import wait_for
 from tests.support.openai_server import Reply, says
 
 pytestmark = pytest.mark.integration
@@ -61,6 +63,28 @@ def test_what_the_provider_gets(ai: Ai) -> None:
     assert request.messages[1]["content"] == "oi"
     assert (answer.prompt_tokens, answer.completion_tokens, answer.cost_usd) == (120, 12, 0.000345)
     assert answer.provider_ms > 0
+
+
+def test_a_call_leaves_one_line_in_the_log_without_its_texts(ai: Ai) -> None:
+    ai.add_client("logged")
+    ai.enter_key()
+    before = len(ai.service.log_tail(10**7))
+
+    def new_lines() -> list[str]:
+        return ai.service.log_tail(10**7)[before:].splitlines()
+
+    ai.chat("logged", "my secret question", turn="t1", contact="5511999990001")
+    lines = wait_for(new_lines, "a line in the log")
+    assert len(lines) == 1
+    line = msgspec.json.decode(lines[0])
+    assert (line["client_id"], line["turn"], line["action"], line["source"]) == (
+        "logged",
+        "t1",
+        "chat",
+        "provider",
+    )
+    for secret in ("secret question", "Tudo certo", KEY, "5511999990001"):
+        assert secret not in lines[0]
 
 
 def test_history_is_the_contacts_own_and_oldest_first(ai: Ai) -> None:

@@ -247,7 +247,10 @@ def test_an_empty_faq_finds_nothing() -> None:
 def test_a_very_long_message_is_looked_up_in_bounded_time() -> None:
     """The largest FAQ that may be configured, and 60,000 characters of words that nobody knows."""
     rng = random.Random(7)
-    word = lambda: "".join(rng.choices("abcdefghij", k=8))  # noqa: E731
+
+    def word() -> str:
+        return "".join(rng.choices("abcdefghij", k=8))
+
     faq = [FaqEntry(f"{word()} {word()} {word()}", "a", [f"{word()} {word()}"]) for _ in range(500)]
     index = FaqIndex(faq)
     message = " ".join(word() for _ in range(6_600))
