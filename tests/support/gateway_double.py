@@ -332,7 +332,7 @@ class _Handler(BaseHTTPRequestHandler):
             case DropBefore():
                 self.close_connection = True
             case Garbage():
-                self._reply(200, b"<html>not what you asked for</html>")
+                self._reply(200, b'{"response": "\xff"}')
             case _:
                 if call != "token" and not self.double.is_valid(self.headers.get("Authorization")):
                     self._problem(401, "unauthenticated")

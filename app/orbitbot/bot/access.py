@@ -73,7 +73,7 @@ class AccessTokens:
             raise TokenRefused(reply)
         try:
             token = msgspec.json.decode(reply.body, type=TokenResponse)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise TokenRefused(reply) from error
         self._token = token.access_token
         self._renew_at = asked_at + token.expires_in - RENEW_BEFORE
@@ -89,5 +89,5 @@ def read_credential(path: Path) -> CredentialCreated:
         return msgspec.json.decode(path.read_bytes(), type=CredentialCreated)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise SettingsError(f"{path}: not a credential") from None

@@ -215,7 +215,7 @@ def _problem(reply: Reply) -> str:
     """The last part of the problem type, or the status's own name where the body is no problem document."""
     try:
         document = msgspec.json.decode(reply.body, type=_Problem)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         document = _Problem()
     return document.type.rpartition(":")[2] or f"http-{reply.status}"
 
@@ -227,5 +227,5 @@ class _Problem(msgspec.Struct):
 def _decode(reply: Reply, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(reply.body, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise GatewayAway(f"{reply.status} with a body that is not understood: {error}") from error

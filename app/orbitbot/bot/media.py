@@ -3,12 +3,11 @@
 import hashlib
 import logging
 import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
-from orbitbot.bot.channels.channel import UnusableEvent
+from orbitbot.bot.files import open_regular, sync_directory
 from orbitbot.bot.journal import JournalUnavailable
 from orbitbot.bot.models import StoredMedia
 
@@ -34,7 +33,7 @@ class MediaStore:
         """
         temporary = self._directory / f".{os.getpid()}.tmp"
         digest, size = hashlib.sha256(), 0
-        with _open_source(source) as reading:
+        with open_regular(source) as reading:
             try:
                 with temporary.open("wb") as writing:
                     while chunk := reading.read(_CHUNK):
@@ -72,24 +71,3 @@ class MediaStore:
         for path in unused:
             path.unlink(missing_ok=True)
         return len(unused)
-
-
-def sync_directory(path: Path) -> None:
-    """Make renames and new names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _open_source(path: Path) -> BinaryIO:
-    """Open without following a link or waiting on a pipe: the name came from outside."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise UnusableEvent(f"the voice note's file cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UnusableEvent("the voice note's file is not a regular file")
-    return os.fdopen(descriptor, "rb")

@@ -11,7 +11,6 @@
 import asyncio
 import logging
 import os
-import stat
 import time
 from pathlib import Path
 from typing import Final
@@ -21,8 +20,8 @@ import msgspec
 from orbitbot.bot.backoff import Backoff
 from orbitbot.bot.channels.channel import NotSent, Outbound, Receive, ReportState, UnusableEvent
 from orbitbot.bot.channels.inotify import DirectoryWatch
+from orbitbot.bot.files import open_regular, sync_directory
 from orbitbot.bot.journal import JournalUnavailable
-from orbitbot.bot.media import sync_directory
 from orbitbot.bot.models import EventKind, InboundEvent
 from orbitbot.contracts.messages import MessageType
 
@@ -139,6 +138,7 @@ class SimulatorChannel:
 
     async def _take_all(self, receive: Receive) -> bool:
         """Take every file in the inbox, in order of its name; False if one could not be taken now."""
+        complete = True
         for path in sorted(self._inbox.glob("[!.]*.json")):
             try:
                 self._take(path, receive)
@@ -147,14 +147,17 @@ class SimulatorChannel:
                     "message not taken", extra={"file": path.name, "reason": str(error), "action": "inbox"}
                 )
                 return False
+            except Exception:  # a mistake of ours with one message must not make the bot deaf to the others
+                log.exception("message not taken", extra={"file": path.name, "action": "inbox"})
+                complete = False
             await asyncio.sleep(0)  # a full inbox must not keep the turns waiting
-        return True
+        return complete
 
     def _take(self, path: Path, receive: Receive) -> None:
         try:
             event = self._event(_read_file(path))
             receive(event)
-        except (msgspec.DecodeError, UnusableEvent) as error:
+        except UnusableEvent as error:
             log.warning(
                 "message rejected", extra={"file": path.name, "reason": str(error), "action": "inbox"}
             )
@@ -167,7 +170,10 @@ class SimulatorChannel:
         path.unlink()
 
     def _event(self, content: bytes) -> InboundEvent:
-        message = msgspec.json.decode(content, type=SimulatorMessage)
+        try:
+            message = msgspec.json.decode(content, type=SimulatorMessage)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise UnusableEvent(str(error)) from error
         if message.media and Path(message.media).name != message.media:
             raise UnusableEvent("media: only a file's name, without a path")
         return InboundEvent(
@@ -190,18 +196,11 @@ class SimulatorChannel:
 
 
 def _read_file(path: Path) -> bytes:
-    """The content of a regular file; what else may lie in the inbox is not waited for."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise UnusableEvent(f"cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnusableEvent("not a regular file")
-        if status.st_size > MAX_FILE:
-            raise UnusableEvent(f"longer than {MAX_FILE} bytes")
-        return file.read(MAX_FILE + 1)
+    with open_regular(path) as file:
+        content = file.read(MAX_FILE + 1)
+    if len(content) > MAX_FILE:
+        raise UnusableEvent(f"{path.name} is longer than {MAX_FILE} bytes")
+    return content
 
 
 def _write_durably(path: Path, content: bytes) -> None:

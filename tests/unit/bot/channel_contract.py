@@ -1,0 +1,174 @@
+"""What every channel must do, whatever lies behind it. A channel's test file derives from `ChannelContract`.
+
+`ChannelUnderTest` is how the suite plays the contact's side of it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+import pytest
+
+from orbitbot.bot.channels.channel import Channel, Outbound, UnusableEvent
+from orbitbot.bot.journal import JournalUnavailable
+from orbitbot.bot.models import InboundEvent
+from orbitbot.contracts.bot import BotState
+
+
+class ChannelUnderTest(Protocol):
+    """A channel and the contact at its other end."""
+
+    channel: Channel
+    contact: str
+
+    def restart(self) -> Channel:
+        """Another process's channel on the same session."""
+        ...
+
+    def say(self, text: str, message_id: str) -> None:
+        """The contact writes."""
+        ...
+
+    def record(self, note: bytes, message_id: str) -> None:
+        """The contact sends a voice note."""
+        ...
+
+    def received(self) -> list[str]:
+        """The texts that have reached the contact."""
+        ...
+
+
+class Bot:
+    """The rest of the bot, as far as a channel sees it."""
+
+    def __init__(self) -> None:
+        self.events: list[InboundEvent] = []
+        self.notes: list[bytes] = []
+        self.states: list[tuple[BotState, str]] = []
+        self.answers: Callable[[InboundEvent], None] = lambda event: None
+
+    def receive(self, event: InboundEvent) -> None:
+        self.answers(event)
+        self.events.append(event)
+        if event.media is not None:
+            self.notes.append(event.media.read_bytes())
+
+    def report_state(self, state: BotState, reason: str) -> None:
+        self.states.append((state, reason))
+
+    async def wait_for_events(self, count: int) -> list[InboundEvent]:
+        async with asyncio.timeout(10):
+            while len(self.events) < count:  # noqa: ASYNC110  (events come from outside the loop)
+                await asyncio.sleep(0.01)
+        return self.events
+
+
+class ChannelContract:
+    """Derive from this and give a fixture `side` that yields a `ChannelUnderTest`."""
+
+    @pytest.fixture
+    async def bot(self, side: ChannelUnderTest) -> AsyncIterator[Bot]:
+        """A started channel's bot; stopped at the end."""
+        started = Bot()
+        await side.channel.start(started.receive, started.report_state)
+        yield started
+        await side.channel.stop()
+
+    async def test_it_tells_when_it_is_connected(self, bot: Bot) -> None:
+        async with asyncio.timeout(10):
+            while ("connected", "") not in bot.states:  # noqa: ASYNC110  (as above)
+                await asyncio.sleep(0.01)
+
+    async def test_messages_come_in_order_with_all_that_is_known(
+        self, side: ChannelUnderTest, bot: Bot
+    ) -> None:
+        for n in range(20):
+            side.say(f"mensagem {n} — ação", f"M{n}")
+        events = await bot.wait_for_events(20)
+        assert [(each.id, each.text) for each in events] == [
+            (f"M{n}", f"mensagem {n} — ação") for n in range(20)
+        ]
+        assert {(each.sender, each.chat, each.type, each.group, each.kind) for each in events} == {
+            (side.contact, side.contact, "text", False, "message")
+        }
+
+    async def test_a_voice_note_comes_with_its_bytes(self, side: ChannelUnderTest, bot: Bot) -> None:
+        note = bytes(range(256)) * 400
+        side.record(note, "V1")
+        (event,) = await bot.wait_for_events(1)
+        assert (event.type, bot.notes) == ("voice", [note])
+
+    async def test_what_could_not_be_journaled_is_offered_again(
+        self, side: ChannelUnderTest, bot: Bot
+    ) -> None:
+        troubles = iter([JournalUnavailable("full"), JournalUnavailable("full")])
+
+        def full_twice(_: InboundEvent) -> None:
+            if trouble := next(troubles, None):
+                raise trouble
+
+        bot.answers = full_twice
+        side.say("oi", "M1")
+        side.say("de novo", "M2")
+        assert [each.id for each in await bot.wait_for_events(2)] == ["M1", "M2"]
+
+    async def test_what_was_not_taken_before_a_stop_is_offered_to_the_next_process(
+        self, side: ChannelUnderTest, bot: Bot
+    ) -> None:
+        def refuse(_: InboundEvent) -> None:
+            raise JournalUnavailable("full")
+
+        bot.answers = refuse
+        side.say("oi", "M1")
+        await side.channel.stop()
+        later, channel = Bot(), side.restart()
+        await channel.start(later.receive, later.report_state)
+        assert [each.id for each in await later.wait_for_events(1)] == ["M1"]
+        await channel.stop()
+        assert bot.events == []
+
+    async def test_an_unusable_event_does_not_hold_up_the_next(
+        self, side: ChannelUnderTest, bot: Bot
+    ) -> None:
+        def refuse_first(event: InboundEvent) -> None:
+            if event.id == "M1":
+                raise UnusableEvent("no")
+
+        bot.answers = refuse_first
+        side.say("oi", "M1")
+        side.say("de novo", "M2")
+        assert [each.id for each in await bot.wait_for_events(1)] == ["M2"]
+
+    async def test_a_mistake_of_ours_with_one_event_does_not_make_it_deaf(
+        self, side: ChannelUnderTest, bot: Bot
+    ) -> None:
+        mistakes = iter([ZeroDivisionError()])
+
+        def stumble(event: InboundEvent) -> None:
+            if event.id == "M1" and (mistake := next(mistakes, None)):
+                raise mistake
+
+        bot.answers = stumble
+        side.say("oi", "M1")
+        side.say("de novo", "M2")
+        assert {each.id for each in await bot.wait_for_events(2)} == {"M1", "M2"}
+
+    async def test_what_is_sent_arrives_in_order(self, side: ChannelUnderTest, bot: Bot) -> None:
+        for n in range(5):
+            await side.channel.send(Outbound(send_id=f"s-{n}", chat=side.contact, text=f"parte {n} — ação"))
+        assert side.received() == [f"parte {n} — ação" for n in range(5)]
+
+    async def test_an_idempotent_send_arrives_once(self, side: ChannelUnderTest, bot: Bot) -> None:
+        message = Outbound(send_id="s-1", chat=side.contact, text="uma vez")
+        await side.channel.send(message)
+        await side.channel.send(message)
+        await side.restart().send(message)
+        assert side.received() == ["uma vez"] * (1 if side.channel.idempotent_send else 3)
+
+    async def test_typing_never_fails(self, side: ChannelUnderTest, bot: Bot) -> None:
+        await side.channel.typing(side.contact, active=True)
+        await side.channel.typing(side.contact, active=False)
+
+    async def test_stopping_twice_is_harmless(self, side: ChannelUnderTest, bot: Bot) -> None:
+        await side.channel.stop()
+        await side.channel.stop()
