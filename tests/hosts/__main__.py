@@ -70,6 +70,8 @@ def _up(store: Store, given: argparse.Namespace) -> int:
 
 
 def _down(store: Store, given: argparse.Namespace) -> int:
+    if not given.all and not given.fleets:
+        raise HostsError("name the fleets to remove, or give --all")
     names = [plan.name for plan in store.plans()] if given.all else given.fleets
     for name in names:
         print(f"{name}\t{'removed' if remove(store, name) else 'was not there'}")

@@ -147,16 +147,24 @@ def plan_fleet(
     )
 
 
+def check_fleet_name(name: str) -> str:
+    """Return `name` if a fleet may be called so; it becomes the name of a folder.
+
+    Raises:
+        HostsError: it may not.
+    """
+    if not _FLEET_NAME.match(name):
+        raise HostsError(f"{name!r} is no name for a fleet: lower-case letters, digits, hyphens; at most 41")
+    return name
+
+
 def cache_address(supernet: str = SUPERNET) -> str:
     """Where the package cache listens: outside every fleet's subnet, so that all fleets share it."""
     return str(_subnets(supernet)[-1].network_address + 1)
 
 
 def _check(request: FleetRequest) -> None:
-    if not _FLEET_NAME.match(request.name):
-        raise HostsError(
-            f"{request.name!r} is no name for a fleet: lower-case letters, digits, hyphens; at most 41"
-        )
+    check_fleet_name(request.name)
     if not 1 <= len(request.hosts) <= HOST_LIMIT:
         raise HostsError(f"a fleet has 1 to {HOST_LIMIT} hosts, not {len(request.hosts)}")
     names = [host.name for host in request.hosts]

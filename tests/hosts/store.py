@@ -16,7 +16,7 @@ from typing import TextIO
 import msgspec
 
 from tests.hosts.command import HostsError
-from tests.hosts.plan import FleetPlan
+from tests.hosts.plan import FleetPlan, check_fleet_name
 
 _PLAN = "plan.json"
 
@@ -43,8 +43,12 @@ class Store:
         return self.root / "packages"
 
     def fleet(self, name: str) -> Path:
-        """Folder of one fleet, whether it exists or not."""
-        return self.root / "fleets" / name
+        """Folder of one fleet, whether it exists or not.
+
+        Raises:
+            HostsError: no fleet can have this name.
+        """
+        return self.root / "fleets" / check_fleet_name(name)
 
     def host(self, fleet: str, host: str) -> Path:
         """Folder of one host, whether it exists or not."""
@@ -113,7 +117,10 @@ class Store:
 
 
 def _read(file: Path) -> FleetPlan:
-    return msgspec.json.decode(file.read_bytes(), type=FleetPlan, dec_hook=_path)
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=FleetPlan, dec_hook=_path)
+    except msgspec.DecodeError as error:
+        raise HostsError(f"{file} cannot be read: {error}; was it written by another version?") from error
 
 
 def _path(kind: type, value: object) -> object:

@@ -44,6 +44,20 @@ def test_an_unknown_fleet_is_answered_with_the_known_ones(plan: FleetPlan, tmp_p
         store.load("other")
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../other", "a/b", "A"])
+def test_no_folder_outside_the_fleets_can_be_named(name: str, tmp_path: Path) -> None:
+    with pytest.raises(HostsError, match="no name for a fleet"):
+        Store(tmp_path).forget(name)
+
+
+def test_a_plan_of_another_version_is_named(plan: FleetPlan, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.save(plan)
+    (store.fleet("demo") / "plan.json").write_text('{"name": "demo"}')
+    with pytest.raises(HostsError, match=r"demo/plan\.json cannot be read"):
+        store.plans()
+
+
 def test_the_store_is_in_the_users_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert Store().root == tmp_path / "orbitbot" / "test-hosts"
