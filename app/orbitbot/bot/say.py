@@ -23,7 +23,10 @@ def main(arguments: Sequence[str]) -> int:
         InvalidInput: no such client here, not on the simulator channel, or no such voice note.
         SettingsError: its settings file cannot be read.
     """
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if not given.text and not given.voice:
+        parser.error("nothing to say: give TEXT or --voice FILE")
     settings = load_process_settings(given.settings or Path(settings_file(given.client)))
     if settings.channel != "simulator":
         raise InvalidInput("CLIENT", f"{given.client} is on {settings.channel}, not on the simulator channel")
