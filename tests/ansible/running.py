@@ -12,6 +12,7 @@ from typing import Any
 from tests.ansible.conftest import REPOSITORY
 
 BINARIES = Path(sys.executable).parent
+INVENTORY = REPOSITORY / "inventory/local"
 _RECAP = re.compile(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", re.MULTILINE)
 
 
@@ -33,10 +34,10 @@ class Run:
         return self
 
 
-def command(playbook: str, *arguments: str) -> list[str]:
-    """The command line of a playbook, such as `add-client`, on the local inventory."""
+def command(playbook: str, *arguments: str, inventory: Path = INVENTORY) -> list[str]:
+    """The command line of a playbook, such as `add-client`."""
     path = f"playbooks/{playbook}.yml"
-    return [str(BINARIES / "ansible-playbook"), "-i", "inventory/local", path, *arguments]
+    return [str(BINARIES / "ansible-playbook"), "-i", str(inventory), path, *arguments]
 
 
 def environment() -> dict[str, str]:
@@ -44,10 +45,10 @@ def environment() -> dict[str, str]:
     return os.environ | {"ANSIBLE_NOCOLOR": "1", "COLUMNS": "1000"}
 
 
-def playbook(name: str, *arguments: str) -> Run:
+def playbook(name: str, *arguments: str, inventory: Path = INVENTORY) -> Run:
     """Run a playbook to its end."""
     done = subprocess.run(
-        command(name, *arguments),
+        command(name, *arguments, inventory=inventory),
         cwd=REPOSITORY,
         env=environment(),
         stdin=subprocess.DEVNULL,
@@ -64,7 +65,18 @@ def action(
     name: str, /, *, check: bool = False, variables: dict[str, str] | None = None, **arguments: Any
 ) -> Any:
     """Run one action or module on the controller, as a task would; returns its result."""
-    words = [str(BINARIES / "ansible"), "localhost", "-m", name, "-a", json.dumps(arguments)]
+    words = [
+        str(BINARIES / "ansible"),
+        "-i",
+        "localhost,",
+        "-c",
+        "local",
+        "localhost",
+        "-m",
+        name,
+        "-a",
+        json.dumps(arguments),
+    ]
     done = subprocess.run(
         [*words, "--check"] if check else words,
         cwd=REPOSITORY,
