@@ -1,5 +1,6 @@
 """A client of the gateway's REST API for tests: tokens, clients, messages, stories."""
 
+import ssl
 import time
 import uuid
 from pathlib import Path
@@ -19,7 +20,7 @@ from orbitbot.contracts.why import Story
 T = TypeVar("T")
 
 TIMEOUT: Final = 40.0  # seconds; the gateway answers a message within 25
-OPERATOR: Final = "operator"
+OPERATOR: Final = "admin"
 
 
 class ApiError(Exception):
@@ -46,7 +47,7 @@ class Api:
 
     Args:
         base_url: `https://localhost` through nginx, or a gateway's own address.
-        ca_file: the certificate authority to trust beside the system's; None for plain HTTP.
+        ca_file: the only certificate authority to trust; None for the system's, and for plain HTTP.
     """
 
     def __init__(self, base_url: str, ca_file: Path | None = None, token: str = "") -> None:
@@ -55,7 +56,7 @@ class Api:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.http = httpx.Client(
             base_url=base_url,
-            verify=httpx.create_ssl_context(str(ca_file)) if ca_file else True,
+            verify=ssl.create_default_context(cafile=ca_file) if ca_file else True,
             headers=headers,
             timeout=TIMEOUT,
             trust_env=False,
