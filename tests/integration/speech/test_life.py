@@ -119,6 +119,7 @@ def test_sigterm_drains(start_node: StartNode) -> None:
 
         assert [answer.result().json()["transcription"] for answer in under_way] == sentences
         assert node.process.wait(TIMEOUT) == 0
+        assert "decoder process died" not in node.log_text()
         wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), "all processes end")
 
 
