@@ -51,7 +51,7 @@ def oldest_burst(
 
 
 def _fits(members: Sequence[JournaledMessage], message: JournaledMessage) -> bool:
-    """A voice note without a file stands alone: the gateway refuses it, and nothing else with it."""
+    """A voice note without a file stands alone: its contact is told that it could not be heard."""
     if _lacks_media(members[0]) or _lacks_media(message):
         return False
     together = [*members, message]

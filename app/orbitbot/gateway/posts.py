@@ -91,6 +91,8 @@ def make_job(client_id: str, turn: str, origin: Origin, post: Post, *, muted: bo
         InvalidInput: a field that has no business there, or lacks; names it.
         TooLarge: more text than a turn may have.
     """
+    if origin == "bot":
+        post = _with_lost_notes(post)
     body = post.body
     check_strings(body)
     if body.from_ or origin == "bot":
@@ -111,6 +113,19 @@ def make_job(client_id: str, turn: str, origin: Origin, post: Post, *, muted: bo
         reason=reason,
     )
     return Job(new=new, members=tuple(body.members), notes=post.notes)
+
+
+def _with_lost_notes(post: Post) -> Post:
+    """An empty note for every voice message that comes without one: it was empty, or too large to keep.
+
+    So the message gets into the ledger, and its contact is told that nothing could be heard.
+    """
+    lost = [
+        member.id
+        for member in post.body.members
+        if member.type == "voice" and not member.text and member.id not in post.notes
+    ]
+    return Post(post.body, post.notes | {name: VoiceNote(name, b"", "") for name in lost}) if lost else post
 
 
 def _first_state(post: Post, origin: Origin, *, muted: bool) -> tuple[TurnState, str]:
