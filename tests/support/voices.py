@@ -4,9 +4,9 @@ The sentences are those of the small test model's closed Portuguese grammar (`te
 it knows no other words. Keep a note to one sentence and a trained voice; the model's card says how
 sure it is then. Needs Debian's `espeak-ng`.
 
-`random_note` keeps to what the model hears best (the card has the numbers): of 16 trained voices the 8 in which
-it got fewest words wrong, middling speed and pitch, at most 8 words. Ten such notes have more than one word in
-twenty wrong about 3 times in 1,000.
+`random_note` keeps to what the model hears best (the card has the numbers): of 16 trained voices the 8 in
+which it got fewest words wrong, middling speed and pitch, at most 8 words. Ten such notes have more than one
+word in twenty wrong about 3 times in 1,000.
 """
 
 import importlib.util
