@@ -147,6 +147,8 @@ class Service:
         if process and self._runs_with(process, wanted):
             return
         self._check()
+        if self._systemd and not self._module.check_mode:
+            self._run(["systemctl", "daemon-reload"])  # its units may be among the changed files
         if not process:
             self._do("start", lambda: self._command("start"))
         elif self._module.params["reload"]:
