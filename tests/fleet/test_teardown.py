@@ -106,6 +106,7 @@ def test_connections_that_outlived_their_command_are_closed(store: Store, make_f
     assert (SOCKETS / host.address).exists()
     masters = with_argument(f"ssh: {SOCKETS / host.address} [mux]")
     assert masters
+    fleet.partition("a")  # no word of the host's end gets through
     fleet.remove()
     assert not (SOCKETS / host.address).exists()
     assert [process for process in masters if process.alive] == []

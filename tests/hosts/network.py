@@ -51,6 +51,8 @@ def used_networks() -> list[ipaddress.IPv4Network]:
 def create(plan: FleetPlan) -> None:
     """Make the fleet's bridge, the refusal of all that would leave it, and the (empty) sets of faults."""
     _create_bridge(plan.bridge, f"{plan.gateway}/24")
+    for family in ("bridge", "inet"):
+        _remove_table(family, plan.bridge)  # rules would be added to those of a table left behind
     run(["nft", "-f", "-"], stdin=render_rules(plan))
 
 
