@@ -204,7 +204,7 @@ class Build:
     def _wheels(self, requirements: list[str]) -> Path:
         """A directory with exactly the wheels of `requirements`; downloaded once for each set of them."""
         tags = platform_tags(self._target["machine"], self._target["glibc"])
-        python = ".".join(self._target["python"].split(".")[:2])
+        python = self._target["python"]  # in full: packages may need a certain patch release
         key = hashlib.sha256("\n".join([python, *tags, *requirements]).encode()).hexdigest()
         path = self._cache / "wheels" / key[:16]
         if path.exists():
