@@ -1,5 +1,7 @@
 """The AI service and a speech node as small real HTTP servers that speak the contracts and do as told."""
 
+import contextlib
+import socket
 import threading
 from collections.abc import Callable
 from http import HTTPStatus
@@ -36,6 +38,7 @@ class Upstream:
         self._arrived = threading.Condition()
         self._server: ThreadingHTTPServer | None = None
         self._port = 0
+        self._connections: list[socket.socket] = []
         self.reset()
 
     def reset(self) -> None:
@@ -90,6 +93,10 @@ class Upstream:
             daemon_threads = True
             request_queue_size = 128
 
+            def process_request(self, request: Any, client_address: Any) -> None:
+                upstream._connections.append(request)
+                super().process_request(request, client_address)
+
             def handle_error(self, request: Any, client_address: Any) -> None:
                 return  # a gateway that was killed has hung up
 
@@ -100,12 +107,16 @@ class Upstream:
         ).start()
 
     def stop(self) -> None:
-        """Refuse connections."""
+        """Refuse connections and drop those there are."""
         if self._server is not None:
             self._answering.set()
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+            for connection in self._connections:  # kept alive, they would be served on
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            self._connections.clear()
 
     def __enter__(self) -> Self:
         self.start()

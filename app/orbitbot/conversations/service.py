@@ -1,14 +1,17 @@
 """The rules of the ledger: who works on a turn, which state may follow which, what a report changes."""
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import msgspec
+from psycopg.errors import ForeignKeyViolation
 
 from orbitbot.contracts.reports import Delivery, Reports, SetAside
 from orbitbot.conversations import store
 from orbitbot.conversations.models import Answer, NewTurn, Turn
-from orbitbot.foundation.database import Database
+from orbitbot.foundation.database import Connection, Database
 from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
 from orbitbot.foundation.text import check_strings
 
@@ -50,14 +53,15 @@ class Ledger:
         Raises:
             Conflict: the id was used for another post, or one of the messages is part of another turn
                 or was set aside.
+            NotFound: there is no such client.
         """
-        async with self._database.client(new.client_id) as connection:
+        async with self._writing(new.client_id) as connection:
             inserted, added = await store.begin(connection, new, self._worker, self._claim_seconds)
             if inserted and added < len(new.messages):
                 raise Conflict("a message of this turn belongs to another turn, or was set aside")
             turn = await store.read_turn(connection, new.client_id, new.id)
         if turn is None:
-            raise NotFound(f"client {new.client_id!r} was removed in this moment")
+            raise NotFound(f"there is no client {new.client_id!r}")
         if turn.fingerprint != new.fingerprint:
             raise Conflict("this Idempotency-Key was used for another message")
         return Begun(turn, claimed=inserted is not None)
@@ -116,6 +120,15 @@ class Ledger:
             done = await store.failed(connection, turn.client_id, turn.id, self._worker, reason)
             return self._still_ours(done, await store.read_turn(connection, turn.client_id, turn.id))
 
+    @asynccontextmanager
+    async def _writing(self, client_id: str) -> AsyncIterator[Connection]:
+        """A transaction that inserts rows of a client, which may have been purged in the meantime."""
+        try:
+            async with self._database.client(client_id) as connection:
+                yield connection
+        except ForeignKeyViolation as error:
+            raise NotFound(f"there is no client {client_id!r}") from error
+
     @staticmethod
     def _still_ours(done: bool, turn: Turn | None) -> Turn:  # noqa: FBT001  (private, one caller's shape)
         if not done or turn is None:
@@ -130,6 +143,7 @@ class Ledger:
 
         Raises:
             InvalidInput: too many reports, or a value that cannot be; nothing is stored then.
+            NotFound: there is no such client.
         """
         given = reports.reports
         if len(given) > MAX_REPORTS:
@@ -138,7 +152,7 @@ class Ledger:
             _check_report(report, f"reports[{index}]")
         aside = [report for report in given if isinstance(report, SetAside)]
         deliveries = [report for report in given if isinstance(report, Delivery)]
-        async with self._database.client(client_id) as connection:
+        async with self._writing(client_id) as connection:
             if aside:
                 await store.set_aside(connection, client_id, aside)
             known: set[str] = set()

@@ -27,7 +27,8 @@ WITH begun AS (
         attempts = turns.attempts + 1
     WHERE turns.fingerprint = EXCLUDED.fingerprint
       AND turns.state IN ('received', 'transcribed', 'answering')
-      AND (turns.claimed_until IS NULL OR turns.claimed_until < clock_timestamp())
+      AND (turns.claimed_until IS NULL OR turns.claimed_until < clock_timestamp()
+           OR turns.claimed_by = EXCLUDED.claimed_by)
     RETURNING (xmax = 0) AS inserted
 ), added AS (
     INSERT INTO messages (client_id, id, turn_id, contact, type, sent_at, journaled_at)
@@ -148,7 +149,9 @@ _KNOWN_TURNS = "SELECT id FROM turns WHERE client_id = %s AND id = ANY(%s)"
 async def begin(
     connection: Connection, turn: NewTurn, worker: str, seconds: float
 ) -> tuple[bool | None, int]:
-    """Store a new turn with its messages, or claim one that nobody works on, for `seconds`.
+    """Store a new turn with its messages, or claim one that nobody else works on, for `seconds`.
+
+    A worker has at most one task for a turn: its own claim is one that it could not release.
 
     Returns:
         Whether the turn is new (False: it was there and is claimed now; None: it was there and is

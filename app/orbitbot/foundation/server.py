@@ -1,8 +1,11 @@
 """Runs a Litestar application under Granian: several worker processes, drained on SIGTERM."""
 
+import asyncio
 import functools
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from granian.constants import Interfaces
@@ -40,3 +43,20 @@ def serve(service: str, factory: AppFactory, settings_path: Path, listen: Listen
 def _load(*_: object, service: str, factory: AppFactory, settings_path: Path) -> Any:
     configure_logging(service)
     return factory(settings_path)
+
+
+def when_stopping(callback: Callable[[], None]) -> None:
+    """Call `callback` on this worker's event loop as soon as SIGTERM comes; call this in `on_startup`.
+
+    `on_shutdown` is too late for whoever keeps requests waiting: it runs when the last of them is answered.
+    The server's own handler, which hangs on the loop's wake-up descriptor, is called as well.
+    """
+    loop = asyncio.get_running_loop()
+    before = signal.getsignal(signal.SIGTERM)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(callback)
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGTERM, on_signal)

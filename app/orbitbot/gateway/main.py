@@ -1,5 +1,6 @@
 """The gateway's application and process: the only place where its parts are wired together."""
 
+import asyncio
 import os
 import secrets
 import socket
@@ -21,7 +22,7 @@ from orbitbot.conversations.statistics import Statistics
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.errors import NotFound, Unavailable
 from orbitbot.foundation.redis import RedisError, redis_client, redis_pool
-from orbitbot.foundation.server import serve
+from orbitbot.foundation.server import serve, when_stopping
 from orbitbot.foundation.settings import load_settings, read_secret
 from orbitbot.foundation.tokens import TokenSigner, TokenVerifier
 from orbitbot.foundation.web import AnyRequest, ReadyCheck, health_routes, new_app
@@ -35,7 +36,7 @@ from orbitbot.gateway.settings import GatewaySettings
 from orbitbot.gateway.upstream import Upstream
 
 CHECK_SECONDS: Final = 1.0  # for which the result of a readiness check is remembered
-_DRAIN_SHARE: Final = 0.5  # of the drain time; requests that wait for an answer take theirs before it
+_DRAIN_SHARE: Final = 0.5  # of the drain time is given to running turns, the rest to tidying up
 
 
 def create_app(settings: GatewaySettings) -> Litestar:
@@ -81,12 +82,19 @@ def create_app(settings: GatewaySettings) -> Litestar:
         except Unavailable as error:
             return f"{error.detail}: voice notes wait"
 
+    draining: set[asyncio.Task[None]] = set()
+
+    def drain() -> None:
+        draining.add(asyncio.create_task(runner.drain(settings.listen.drain_seconds * _DRAIN_SHARE)))
+
     async def start() -> None:
         await database.open()
         await operator_database.open()
+        when_stopping(drain)
 
     async def stop() -> None:
-        await runner.drain(settings.listen.drain_seconds * _DRAIN_SHARE)
+        drain()
+        await asyncio.gather(*draining)
         await ai.upstream.close()
         await speech.upstream.close()
         await database.close()

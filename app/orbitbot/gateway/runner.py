@@ -24,6 +24,7 @@ from orbitbot.gateway.upstream import RefusedError
 POLL_SECONDS: Final = 0.25  # between looks at a turn that another worker runs
 BUSY_RETRY_AFTER: Final = 1.0  # seconds
 _HEARTBEATS: Final = 3  # signs of life within one claim
+_STOPPING: Final = "this gateway worker is stopping; another one will answer"
 _ELSEWHERE_SECONDS: Final = 600.0  # for which a turn that another worker runs is followed
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class TurnRunner:
         self._turns_in_flight = turns_in_flight
         self._running: dict[Key, _Running] = {}
         self._in_flight: Counter[str] = Counter()
+        self._stopping = False
 
     async def post(self, job: Job) -> Turn | None:
         """Run the turn, or join it if it runs already; None if it takes longer than a post may.
@@ -110,12 +112,13 @@ class TurnRunner:
         while True:
             turn = await self._ledger.read(client_id, turn_id)
             remaining = deadline - loop.time()
-            if turn.is_settled or not turn.claimed or remaining <= 0:
+            if turn.is_settled or not turn.claimed or remaining <= 0 or self._stopping:
                 return turn
             await asyncio.sleep(min(POLL_SECONDS, remaining))
 
     async def drain(self, seconds: float) -> None:
-        """Let running turns finish for `seconds`, then release the rest to other workers."""
+        """Begin nothing more, let running turns finish for `seconds`, then release the rest."""
+        self._stopping = True
         tasks = {running.task for running in self._running.values()}
         if not tasks:
             return
@@ -128,6 +131,8 @@ class TurnRunner:
 
     def _start(self, job: Job) -> _Running:
         client_id = job.new.client_id
+        if self._stopping:
+            raise Unavailable(_STOPPING, retry_after=BUSY_RETRY_AFTER)
         if self._in_flight[client_id] >= self._turns_in_flight:
             raise TooManyRequests(
                 f"{self._turns_in_flight} messages of this client are being answered already",
@@ -160,7 +165,7 @@ class TurnRunner:
         if not done:
             return None
         if running.task.cancelled():
-            raise Unavailable("this gateway worker is stopping", retry_after=BUSY_RETRY_AFTER)
+            raise Unavailable(_STOPPING, retry_after=BUSY_RETRY_AFTER)
         return running.task.result()
 
     async def _run(self, job: Job) -> Turn:

@@ -79,28 +79,39 @@ def test_the_same_turn_at_two_processes_is_run_once(gateways: Gateways) -> None:
 
 
 def test_a_stopping_gateway_finishes_what_it_has_begun(gateways: Gateways) -> None:
-    gateways.start(turns="answer_seconds = 0.3")
+    gateways.start()
     client = gateways.add_client()
     gateways.ai.hold()
-    assert client.post("oi", key="k").status_code == httpx.codes.ACCEPTED
-    process = gateways.services[0].process
-    assert process is not None
-    process.send_signal(signal.SIGTERM)
-    gateways.ai.release()
+    with ThreadPoolExecutor(1) as pool:
+        posted = pool.submit(client.post, "oi", key="k")
+        gateways.ai.wait_arrived(1)
+        process = gateways.services[0].process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        gateways.ai.release()
+        assert answer_of(posted.result()).response == "echo: oi"
     assert process.wait(20) == 0
     assert gateways.sql("SELECT state FROM turns") == [("answered",)]
 
 
 def test_a_stopping_gateway_releases_what_it_cannot_finish(gateways: Gateways) -> None:
-    gateways.start(2, turns="answer_seconds = 0.3\nclaim_seconds = 120")
+    gateways.start(2, turns="claim_seconds = 120")
     first = gateways.add_client()
     second = on_second(gateways, first)
     gateways.ai.hold()
-    assert first.post("oi", key="k").status_code == httpx.codes.ACCEPTED
-    process = gateways.services[0].process
-    assert process is not None
-    process.send_signal(signal.SIGTERM)
+    with ThreadPoolExecutor(2) as pool:
+        posted = pool.submit(first.post, "oi", key="k")
+        gateways.ai.wait_arrived(1)
+        awaited = pool.submit(first.turn, "k", wait=25)
+        process = gateways.services[0].process
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        refused = posted.result()
+        problem_of(refused, 503)
+        assert refused.headers["Retry-After"] == "1"
+        assert answer_of(awaited.result()).interrupted
     assert process.wait(20) == 0
+    assert "refused to gracefully stop" not in gateways.services[0].log_tail()
     assert gateways.sql("SELECT state, claimed_by FROM turns") == [("answering", None)]
     assert answer_of(second.turn("k")).interrupted
     gateways.ai.release()
