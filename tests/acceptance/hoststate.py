@@ -15,8 +15,8 @@ TREES: Final = (
     "/etc/nginx",
     "/etc/postgresql",
     "/etc/redis",
-    "/opt/orbitbot",
 )
+RELEASES: Final = Path("/opt/orbitbot")
 _ROWS: Final = """
     SELECT (SELECT jsonb_agg(clients ORDER BY id) FROM clients),
            (SELECT jsonb_agg(credentials ORDER BY id) FROM credentials),
@@ -29,6 +29,8 @@ def host_state(deployment: Deployment) -> dict[str, object]:
     """Files, packages, users, rows and processes; equal before and after means that nothing was changed."""
     return {
         **{tree: _tree(Path(tree)) for tree in TREES},
+        "releases": {str(path): path.lstat().st_mtime for path in RELEASES.glob("*/*/venv/*")},
+        "current": (RELEASES / "current").readlink(),
         "packages": _output("dpkg-query", "--show"),
         "users": sorted(entry.pw_name for entry in pwd.getpwall()),
         "rows": _output("runuser", "-u", "postgres", "--", "psql", "-XAt", "-d", "orbitbot", "-c", _ROWS),
@@ -37,14 +39,14 @@ def host_state(deployment: Deployment) -> dict[str, object]:
 
 
 def _tree(root: Path) -> str:
-    """A digest over names, owners, modes and small files' contents of a directory."""
+    """A digest over names, owners, modes and contents of a directory."""
     digest = hashlib.sha256()
     for path in sorted(root.rglob("*")):
         status = path.lstat()
         digest.update(f"{path} {status.st_mode} {status.st_uid} {status.st_gid}\n".encode())
         if path.is_symlink():
             digest.update(str(path.readlink()).encode())
-        elif path.is_file() and not path.is_relative_to("/opt"):  # a release is large, and named by content
+        elif path.is_file():
             digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance.deployment import Client, Deployment
 from tests.ansible.conftest import REPOSITORY
-from tests.ansible.running import command, environment, playbook
+from tests.ansible.running import Run, command, environment, playbook
 from tests.support.api import Api
 
 INTERRUPTIONS = 2
@@ -27,7 +27,7 @@ def guest(deployment: Deployment) -> Iterator[Client]:
     with deployment.operator() as operator:
         known = {each["id"] for each in operator.http.get("/api/clients").json()["clients"]}
     if guest.id in known:
-        playbook("remove-client", "-e", f"client={guest.id}", "-e", "purge=yes").require_success()
+        remove(guest, "purge=yes")
 
 
 def others(deployment: Deployment, guest: Client) -> dict[str, int]:
@@ -35,11 +35,16 @@ def others(deployment: Deployment, guest: Client) -> dict[str, int]:
     return {each["name"]: each["pid"] for each in deployment.programs() if each["name"] != guest.program}
 
 
-def add(guest: Client, *values: str) -> tuple[int, str]:
-    """Add the guest; how many changes that took, and the output."""
+def add(guest: Client, *values: str) -> Run:
+    """Add the guest, or change it."""
     arguments = [word for value in (f"client={guest.id}", *values) for word in ("-e", value)]
-    run = playbook("add-client", *arguments).require_success()
-    return run.changed, run.output
+    return playbook("add-client", *arguments).require_success()
+
+
+def remove(guest: Client, *values: str) -> Run:
+    """Remove the guest."""
+    arguments = [word for value in (f"client={guest.id}", *values) for word in ("-e", value)]
+    return playbook("remove-client", *arguments).require_success()
 
 
 def user_exists(guest: Client) -> bool:
@@ -51,9 +56,9 @@ def test_a_client_is_added_once_changed_where_asked_and_removed(
     deployment: Deployment, operator: Api, guest: Client
 ) -> None:
     before = others(deployment, guest)
-    changed, output = add(guest, "display_name=Pousada do Hóspede")
-    assert changed > 0
-    assert f"{guest.id} runs on this-machine, channel simulator, connected." in output
+    added = add(guest, "display_name='Pousada do Hóspede'")
+    assert added.changed > 0
+    assert f"{guest.id} runs on this-machine, channel simulator, connected." in added.output
     pid = deployment.pid(guest.program)
     assert pid
     assert Path(f"/proc/{pid}").owner() == guest.user
@@ -63,11 +68,11 @@ def test_a_client_is_added_once_changed_where_asked_and_removed(
     assert (credential.owner(), stat.S_IMODE(credential.stat().st_mode)) == (guest.user, 0o400)
     assert stat.S_IMODE(guest.settings_file.stat().st_mode) == 0o640
 
-    assert add(guest)[0] == 0
+    add(guest).require_changes(0)
     assert deployment.pid(guest.program) == pid
     assert operator.client(guest.id).name == "Pousada do Hóspede"  # not given again, and kept
 
-    assert add(guest, "language=en")[0] == 1
+    add(guest, "language=en").require_changes(1)
     assert operator.client(guest.id).language == "en"
     assert deployment.pid(guest.program) == pid
 
@@ -75,11 +80,10 @@ def test_a_client_is_added_once_changed_where_asked_and_removed(
     revoking = {"kind": "bot", "revokeEarlier": True}
     operator.http.post(f"/api/clients/{guest.id}/credentials", json=revoking).raise_for_status()
     old = credential.read_bytes()
-    assert add(guest)[0] == 2
+    add(guest).require_changes(2)
     assert credential.read_bytes() != old
 
-    removed = playbook("remove-client", "-e", f"client={guest.id}").require_success()
-    assert removed.changed > 0
+    assert remove(guest).changed > 0
     assert not user_exists(guest)
     assert not guest.settings_file.exists()
     assert not credential.exists()
@@ -88,14 +92,14 @@ def test_a_client_is_added_once_changed_where_asked_and_removed(
     assert {path.owner() for path in (state, *state.rglob("*"))} == {"root"}
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert operator.client(guest.id).state == "removed"
-    assert playbook("remove-client", "-e", f"client={guest.id}").require_success().changed == 0
+    remove(guest).require_changes(0)
 
     journal = (state / "journal.db").stat().st_ino
-    assert add(guest)[0] > 0
+    assert add(guest).changed > 0
     assert (state / "journal.db").stat().st_ino == journal
     assert {path.owner() for path in (state, *state.rglob("*"))} == {guest.user}
 
-    playbook("remove-client", "-e", f"client={guest.id}", "-e", "purge=yes").require_success()
+    remove(guest, "purge=yes")
     assert not state.exists()
     assert not guest.log_file.exists()
     assert operator.http.get(f"/api/clients/{guest.id}").status_code == 404
@@ -111,7 +115,7 @@ def test_an_interrupted_addition_is_completed_by_the_next(
         interrupt(command("add-client", "-e", f"client={guest.id}"), after_tasks=chance.randrange(5, 24))
     add(guest)
     assert deployment.pid(guest.program)
-    assert add(guest)[0] == 0
+    add(guest).require_changes(0)
     assert others(deployment, guest) == before
 
 
@@ -122,7 +126,7 @@ def test_an_interrupted_removal_is_completed_by_the_next(
     add(guest)
     arguments = ("-e", f"client={guest.id}", "-e", "purge=yes")
     interrupt(command("remove-client", *arguments), after_tasks=chance.randrange(10, 18))
-    playbook("remove-client", *arguments).require_success()
+    remove(guest, "purge=yes")
     assert not user_exists(guest)
     assert not guest.state_directory.exists()
 

@@ -28,6 +28,10 @@ class Run:
         """Changes on all hosts together."""
         return sum(int(count) for _, count in _RECAP.findall(self.output))
 
+    def require_changes(self, count: int) -> None:
+        """Fail, with the output, unless exactly so many tasks changed something."""
+        assert self.changed == count, self.output
+
     def require_success(self) -> "Run":
         """This run, if it succeeded; its output is the error if not."""
         assert self.status == 0, self.output

@@ -52,8 +52,8 @@ def test_playbooks_values_targets_and_variables_that_a_page_names_exist(page: Pa
     for line in re.findall(r"playbooks/[a-z-]+\.yml.*-e .*", text):
         (playbook,) = set(re.findall(r"playbooks/([a-z-]+)\.yml", line))
         values = (REPOSITORY / f"playbooks/{playbook}.yml").read_text()
-        for value in re.findall(r"-e ([a-z_]+)=", line):
-            assert re.search(rf"-e {value}=", values), f"{playbook}: {value}"
+        for value in re.findall(r"-e \"?([a-z_]+)=", line):
+            assert re.search(rf"-e \"?{value}=", values), f"{playbook}: {value}"
     targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     for target in re.findall(r"(?:^\$ |`|\[)make ([a-z-]+)", text, re.MULTILINE):
         assert target in targets, target
