@@ -99,10 +99,13 @@ async def test_a_transcript_survives_its_worker(gateway_role: Database, shops: t
     assert taken.as_answer().transcription == "dois pães\npor favor"
 
 
-async def test_a_used_id_is_refused(ledger: Ledger) -> None:
-    await ledger.begin(new_turn())
+async def test_a_used_id_is_refused_and_its_turn_left_alone(ledger: Ledger) -> None:
+    begun = await ledger.begin(new_turn())
+    await ledger.release(begun.turn)
     with pytest.raises(Conflict):
         await ledger.begin(new_turn(fingerprint=b"another"))
+    found = await ledger.read("padaria", "t")
+    assert (found.attempts, found.claimed) == (1, False)
 
 
 async def test_a_message_of_another_turn_stores_nothing(ledger: Ledger) -> None:
