@@ -3,6 +3,9 @@
 import itertools
 import os
 import random
+import signal
+import subprocess
+import sys
 import time
 import tomllib
 from collections.abc import Iterator
@@ -19,7 +22,7 @@ from tests.acceptance.conversation import Account, Conversation, speak_all
 from tests.acceptance.scenario import load_day
 from tests.support.api import Api
 from tests.support.keys import Keys
-from tests.support.net import wait_for
+from tests.support.net import port_is_open, wait_for
 from tests.support.postgres import Cluster
 from tests.support.redis import RedisServer
 from tests.support.stack import Bot, Stack
@@ -201,6 +204,41 @@ def test_service_killed_in_the_middle(stack: Stack, bot: Bot, operator: Api, see
 
     assert account.is_clean, "\n".join([*account.complaints(), stack.logs()])
     assert account.answered + account.silenced.total() == account.messages
+
+
+def test_workers_do_not_outlive_their_main_process(stack: Stack) -> None:
+    assert stack.ai.process is not None
+    pid = stack.ai.process.pid
+    workers = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    assert workers
+
+    os.kill(pid, signal.SIGKILL)
+    stack.ai.process.wait(ANSWER_TIMEOUT)
+
+    try:
+        wait_for(lambda: not any(Path(f"/proc/{each}").exists() for each in workers), "the workers are gone")
+    finally:
+        stack.ai.start()
+        stack.ai.wait_ready()
+
+
+def test_a_service_does_not_outlive_what_started_it(stack: Stack) -> None:
+    stack.ai.stop()
+    script = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    with stack.ai.log.open("ab") as log:
+        starter = subprocess.Popen([sys.executable, "-c", script, *stack.ai.command], stdout=log, stderr=log)
+    port = httpx.URL(stack.ai.url).port
+    assert port is not None
+    try:
+        wait_for(lambda: port_is_open(port), "the service listens", ANSWER_TIMEOUT)
+        starter.kill()
+        starter.wait(ANSWER_TIMEOUT)
+        wait_for(lambda: not port_is_open(port), "the service has ended", ANSWER_TIMEOUT)
+    finally:
+        starter.kill()
+        starter.wait(ANSWER_TIMEOUT)
+        stack.ai.start()
+        stack.ai.wait_ready()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from orbitbot.bot.gateway import POLL_WAIT, GatewayClient
 from orbitbot.bot.http import Http
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.bot.media import MediaStore
-from orbitbot.bot.process_guard import AlreadyRunning, ParentGone, die_with_parent, hold_lock
+from orbitbot.bot.process_guard import AlreadyRunning, hold_lock
 from orbitbot.bot.receiving import Receiver
 from orbitbot.bot.reports import ReportQueue
 from orbitbot.bot.settings import ProcessSettings, load_process_settings
@@ -30,6 +30,7 @@ from orbitbot.bot.sign_of_life import SignOfLife
 from orbitbot.bot.turns import TurnTaker
 from orbitbot.foundation.errors import SettingsError
 from orbitbot.foundation.logs import configure_logging
+from orbitbot.foundation.processes import ParentGone, die_with_parent
 
 EXIT_BROKEN: Final = 1
 HOUSEKEEPING_INTERVAL: Final = 3600.0  # seconds

@@ -1,15 +1,10 @@
-"""One process per state directory, and none without its parent."""
+"""One process per state directory."""
 
-import ctypes
 import fcntl
 import os
-import signal
 from pathlib import Path
-from typing import Final
 
-from orbitbot.foundation.errors import Conflict, OrbitBotError, SettingsError
-
-_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
+from orbitbot.foundation.errors import Conflict, SettingsError
 
 
 class AlreadyRunning(Conflict):
@@ -17,13 +12,6 @@ class AlreadyRunning(Conflict):
 
     problem = "already-running"
     title = "Another process runs this bot"
-
-
-class ParentGone(OrbitBotError):
-    """The process that started this one has ended already."""
-
-    problem = "parent-gone"
-    title = "The parent process has ended"
 
 
 def hold_lock(path: Path) -> int:
@@ -49,23 +37,3 @@ def hold_lock(path: Path) -> int:
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel send SIGTERM when the parent ends.
-
-    Debian's supervisor unit kills only supervisord itself (`KillMode=process`). A supervisord that was
-    killed would leave its bots behind, and the restarted one would start a second bot beside each: two
-    processes on one WhatsApp session.
-
-    Args:
-        parent: `os.getppid()` as it was when the process began; the parent may have ended since.
-
-    Raises:
-        ParentGone: it has.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:
-        raise ParentGone(f"process {parent} ended while this one was starting")

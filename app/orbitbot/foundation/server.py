@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from granian.log import LogLevels
 from granian.server import Server
 
 from orbitbot.foundation.logs import configure_logging
+from orbitbot.foundation.processes import die_with_parent
 from orbitbot.foundation.settings import ListenSettings
 
 AppFactory = Callable[[Path], Any]
@@ -21,11 +23,19 @@ AppFactory = Callable[[Path], Any]
 def serve(service: str, factory: AppFactory, settings_path: Path, listen: ListenSettings) -> None:
     """Serve `factory(settings_path)` until SIGTERM; each worker builds its own application.
 
+    It also ends, as after SIGTERM, when the process that started it ends.
+
     Args:
         factory: a module-level function (workers are spawned, so it is pickled by name).
+
+    Raises:
+        ParentGone: the process that started it has ended already.
     """
     configure_logging(service)
-    loader = functools.partial(_load, service=service, factory=factory, settings_path=settings_path)
+    die_with_parent(os.getppid())
+    loader = functools.partial(
+        _load, service=service, factory=factory, settings_path=settings_path, parent=os.getpid()
+    )
     Server(
         service,
         address=listen.host,
@@ -40,7 +50,8 @@ def serve(service: str, factory: AppFactory, settings_path: Path, listen: Listen
     ).serve(target_loader=loader, wrap_loader=False)
 
 
-def _load(*_: object, service: str, factory: AppFactory, settings_path: Path) -> Any:
+def _load(*_: object, service: str, factory: AppFactory, settings_path: Path, parent: int) -> Any:
+    die_with_parent(parent, signal.SIGKILL)  # a worker without its main process would serve for ever
     configure_logging(service)
     return factory(settings_path)
 
