@@ -127,6 +127,7 @@ class Conversation:
     ) -> None:
         self.plays: list[Play] = []
         self.progress = threading.Event()  # set whenever an exchange has become final
+        self.abandoned = threading.Event()  # ends `run` early
         self._contacts = contacts
         self._client_id = client_id
         self._state_directory = state_directory
@@ -155,7 +156,7 @@ class Conversation:
     def run(self, timeout: float) -> Account:
         """Play the whole day; returns the account when all is final, or after `timeout` seconds."""
         deadline = time.monotonic() + timeout
-        while not self.is_over and time.monotonic() < deadline:
+        while not (self.is_over or self.abandoned.is_set()) and time.monotonic() < deadline:
             self._sent += self._outbox.new()
             for contact in self._contacts:
                 self._step(contact)

@@ -28,10 +28,14 @@ def prepare(client: Client, operator: Api, seed: int) -> Conversation:
 
 
 def play(conversation: Conversation, timeout: float, disturb: Callable[[], None]) -> Account:
-    """Play the day while `disturb` runs beside it; its error, if any, is raised when the day is over."""
+    """Play the day while `disturb` runs beside it; where that fails, the day is over, too."""
     with ThreadPoolExecutor(1) as pool:
         playing = pool.submit(conversation.run, timeout)
-        disturb()
+        try:
+            disturb()
+        except BaseException:
+            conversation.abandoned.set()
+            raise
         return playing.result()
 
 
