@@ -18,9 +18,9 @@ def test_a_full_disk_refuses_loudly_and_loses_nothing(bot: BotProcess, gateway: 
 
     def full() -> bool:
         conversation.say()
-        return "the journal cannot be used" in bot.log.read_text()
+        return "message not taken" in bot.log.read_text()
 
-    wait_for(full, "the journal is full", timeout=40)
+    wait_for(full, "a message is refused because the journal is full", timeout=40)
     assert bot.is_running(), "it goes on trying"
     for _ in range(5):
         conversation.say()

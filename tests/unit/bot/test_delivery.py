@@ -109,6 +109,28 @@ def test_a_send_that_broke_off_is_repeated_and_flagged_where_it_matters(
     run_virtually(live())
 
 
+@pytest.mark.parametrize("idempotent", [True, False])
+def test_a_death_between_send_and_mark_is_repeated_and_flagged_where_it_matters(
+    tmp_path: Path, *, idempotent: bool
+) -> None:
+    async def live() -> None:
+        channel, gateway = (
+            RecordingChannel(idempotent_send=idempotent, latency=1.0),
+            ScriptedGateway(latency=0),
+        )
+        life = Life(tmp_path, channel, gateway)
+        life.receive(text(0))
+        await asyncio.sleep(QUICK.quiet_seconds + 1.5)
+        assert len(channel.arrived) == 1
+        await life.crash()
+        await Life(tmp_path, channel, gateway).finish()
+        assert len(channel.arrived) == (1 if idempotent else 2)
+        assert channel.doubles() == ({} if idempotent else dict.fromkeys(gateway.turns, 1))
+        assert delivered(gateway).maybe_repeated is not idempotent
+
+    run_virtually(live())
+
+
 def test_a_full_disk_after_a_send_makes_no_double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def live() -> None:
         channel, gateway = RecordingChannel(idempotent_send=False), ScriptedGateway()

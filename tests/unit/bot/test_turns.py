@@ -23,7 +23,7 @@ from tests.unit.bot.world import QUICK, Life, RecordingChannel, ScriptedGateway,
 # Seconds of quiet before it, contact, what happens: a message, a redelivery of an earlier one, or a crash.
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from([0.0, 0.1, 1.0, 3.9, 4.1, 9.0]),
+        st.sampled_from([0.0, 0.1, 1.0, 3.9, 4.1, 5.3, 8.0, 20.0]),
         st.integers(0, 2),
         st.sampled_from(["message"] * 5 + ["again", "crash", "crash"]),
     ),
