@@ -2,17 +2,15 @@
 
 from typing import Final
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from orbitbot.foundation.settings import read_secret
 
-TIMEOUT: Final = 0.5  # seconds, to connect and for an answer: a limit must not hold up what it limits
-__all__ = ["RedisError", "redis_client", "redis_pool"]
-
-_MAX_CONNECTIONS: Final = 64  # per worker process
+TIMEOUT: Final = 1.5  # seconds, to connect and for an answer: a limit must not hold up what it limits
+POOL_TIMEOUT: Final = 5.0  # seconds to wait for a free connection: many callers are no reason to give up
+_MAX_CONNECTIONS: Final = 16  # per worker process
 _CONNECTION_LOST_RETRIES: Final = 1  # a pooled connection may have died with the server's restart
 
 
@@ -22,8 +20,9 @@ def redis_pool(url: str, password_file: str) -> ConnectionPool:
     Args:
         password_file: empty where Redis asks for no password.
     """
-    return ConnectionPool.from_url(
+    return BlockingConnectionPool.from_url(
         url,
+        timeout=POOL_TIMEOUT,
         password=read_secret(password_file) if password_file else None,
         socket_timeout=TIMEOUT,
         socket_connect_timeout=TIMEOUT,

@@ -33,6 +33,11 @@ class Policies:
 
     def __init__(self, settings: LimitSettings) -> None:
         self.anonymous = Policy("anonymous", settings.anonymous_requests, settings.anonymous_seconds)
+        # Wrong passwords have a count of their own: whoever uses up an address's requests, say a bot that
+        # runs wild on the operator's host, does not lock the operator out.
+        self.wrong_passwords = Policy(
+            "wrong-passwords", settings.anonymous_requests, settings.anonymous_seconds
+        )
         self.integrator = Policy("integrator", settings.integrator_requests_per_minute, _MINUTE)
         self.operator = Policy("operator", settings.operator_requests_per_minute, _MINUTE)
 

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 from orbitbot.foundation.errors import TooManyRequests
 
 _PREFIX: Final = "orbitbot:limit"
-_DEGRADED_SECONDS: Final = 2.0  # for which Redis is not asked again after it failed
+_DEGRADED_SECONDS: Final = 5.0  # for which Redis is not asked again after it failed
 
 log = logging.getLogger(__name__)
 

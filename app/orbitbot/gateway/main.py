@@ -11,6 +11,7 @@ from typing import Any, Final
 from litestar import Litestar, get, route
 from litestar.params import FromPath
 from litestar.response import Redirect
+from redis.exceptions import RedisError
 
 from orbitbot import __version__
 from orbitbot.clients.accounts import AUDIENCE, Accounts
@@ -21,7 +22,7 @@ from orbitbot.conversations.service import Ledger
 from orbitbot.conversations.statistics import Statistics
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.errors import NotFound, Unavailable
-from orbitbot.foundation.redis import RedisError, redis_client, redis_pool
+from orbitbot.foundation.redis import redis_client, redis_pool
 from orbitbot.foundation.server import serve, when_stopping
 from orbitbot.foundation.settings import load_settings, read_secret
 from orbitbot.foundation.tokens import TokenSigner, TokenVerifier

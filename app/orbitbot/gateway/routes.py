@@ -62,8 +62,12 @@ async def token(
         if given.grant_type == "client_credentials":
             return await accounts.exchange(given)
         async with accounts.hashing:
-            (await limiter.look(policies.anonymous, address)).enforce()
-            return await accounts.exchange(given)
+            (await limiter.look(policies.wrong_passwords, address)).enforce()
+            try:
+                return await accounts.exchange(given)
+            except errors.Unauthenticated:
+                await limiter.hit(policies.wrong_passwords, address)
+                raise
     except errors.TooManyRequests:
         raise
     except OrbitBotError as error:
