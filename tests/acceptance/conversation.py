@@ -246,6 +246,8 @@ class Conversation:
         for line in play.exchange.lines:
             story = play.stories.get(line.id) or self._story(line.id)
             about = f"{line.id} of {play.contact.number}"
+            if story is not None and story.state in FINAL_STATES:
+                play.stories[line.id] = story
             if story is None:
                 account.lost.append(f"{about}: the ledger does not know it")
             elif story.state == "delivered":
