@@ -16,6 +16,7 @@ class Conversation:
     """What was said.
 
     Attributes:
+        redelivered: share of the messages that are delivered twice.
         said: contact → message ids in order.
         notes: message id → SHA-256 of the voice note.
     """
@@ -23,6 +24,7 @@ class Conversation:
     bot: BotProcess
     random: random.Random
     contacts: int = 5
+    redelivered: float = 0.2
     said: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     notes: dict[str, str] = field(default_factory=dict)
 
@@ -41,7 +43,7 @@ class Conversation:
         else:
             message_id = phone.text(f"Pergunta {n}: tem pão?", message_id=f"T{n}")
         self.said[number].append(message_id)
-        if self.random.random() < 0.2:
+        if self.random.random() < self.redelivered:
             phone.text("delivered again", message_id=message_id)
         return message_id
 
