@@ -41,6 +41,7 @@ class BotProcess:
             "retry_ceiling_seconds = 0.5\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
+        self._starts = 0
 
     @property
     def command(self) -> list[str]:
@@ -54,8 +55,16 @@ class BotProcess:
 
     def start(self, before_exec: Callable[[], None] | None = None) -> None:
         """Start it; returns at once."""
+        self._starts = self._count_starts()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(self.command, stderr=log, preexec_fn=before_exec)  # noqa: PLW1509
+
+    def has_started(self) -> bool:
+        """Whether the process started last has said that it runs."""
+        return self._count_starts() > self._starts
+
+    def _count_starts(self) -> int:
+        return self.log.read_bytes().count(b'"message":"bot started"')
 
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None

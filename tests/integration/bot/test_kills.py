@@ -2,9 +2,11 @@
 
 import random
 import time
+from collections import Counter
 
 import pytest
 
+from orbitbot.contracts.bot import BotSettings
 from tests.integration.bot.bot_process import BotProcess
 from tests.integration.bot.conversation import Conversation
 from tests.support.gateway_double import (
@@ -15,19 +17,20 @@ from tests.support.gateway_double import (
     Later,
     Status,
 )
+from tests.support.net import wait_for
 
 LONG_ANSWER = "Temos pão francês, de queijo e de milho, todos feitos hoje. " * 25  # three parts
 
 
 @pytest.mark.timeout(85)
 def test_fifty_kills(bot: BotProcess, gateway: GatewayDouble) -> None:
-    _kill_and_check(bot, gateway, kills=50, messages=60)
+    _kill_and_check(bot, gateway, kills=50, messages=150)
 
 
 @pytest.mark.faults
 @pytest.mark.timeout(1500)
 def test_five_hundred_kills(bot: BotProcess, gateway: GatewayDouble) -> None:
-    _kill_and_check(bot, gateway, kills=500, messages=600)
+    _kill_and_check(bot, gateway, kills=500, messages=1500)
 
 
 def _kill_and_check(bot: BotProcess, gateway: GatewayDouble, *, kills: int, messages: int) -> None:
@@ -40,17 +43,21 @@ def _kill_and_check(bot: BotProcess, gateway: GatewayDouble, *, kills: int, mess
         0.15,
         [Status(503), Status(500), Later(0.3), Interrupted(), DropBefore(), DropAfter()],
     )
+    # Typing stretches the delivery, so that deaths fall into it too.
+    gateway.settings = BotSettings(
+        quiet_seconds=0.1, burst_seconds=1.0, typing_characters_per_second=2000, max_typing_seconds=0.15
+    )
     conversation = Conversation(bot, chance)
     deaths: list[str] = []
     for kill in range(kills):
-        bot.start()
-        moment = time.monotonic() + _life_span(chance)
         share = messages * (kill + 1) // kills
-        while conversation.count() < share or time.monotonic() < moment:
-            if conversation.count() < share:
-                conversation.say()
-            # The moment of death is random, so there is no condition to wait for.
-            time.sleep(min(0.01, max(0.0, moment - time.monotonic())))
+        while conversation.count() < share - 1:
+            conversation.say()
+        bot.start()
+        if chance.random() < 0.8:  # the others die while they start
+            wait_for(bot.has_started, "the bot has started")
+        conversation.say()
+        time.sleep(chance.uniform(0.0, 0.5))  # a random moment: there is no condition to wait for
         assert bot.is_running(), bot.log.read_text()[-2000:]
         bot.kill()
         deaths.append(_where_it_died(bot))
@@ -60,14 +67,9 @@ def _kill_and_check(bot: BotProcess, gateway: GatewayDouble, *, kills: int, mess
     conversation.check(gateway)
     assert conversation.notes
     assert conversation.count() >= messages
-    print(f"died with: {sorted(set(deaths))}")
+    print(f"died with: {Counter(deaths)}")
     assert len(set(deaths)) >= 4, "the kills hit the same point every time"
     assert bot.terminate() == 0
-
-
-def _life_span(chance: random.Random) -> float:
-    """Seconds: a start takes about 0.3; most lives end in the middle of the work, some before it begins."""
-    return chance.uniform(0.1, 0.4) if chance.random() < 0.2 else chance.uniform(0.3, 1.2)
 
 
 def _where_it_died(bot: BotProcess) -> str:
