@@ -21,9 +21,9 @@ options:
     description: The systemd unit that has the main process, where it is another one than I(name).
     type: str
   pid_file:
-    description: File whose first line is the process id of the service's main process.
+    description: File whose first line is the process id of the service's main process; without it systemd is
+      asked.
     type: path
-    required: true
   config:
     description: Its configuration files and directories; a change in any of them is applied.
     type: list
@@ -129,7 +129,7 @@ class Service:
         params = module.params
         self._name = params["name"]
         self._unit = params["unit"] or self._name
-        self._pid_file = Path(params["pid_file"])
+        self._pid_file = params["pid_file"]
         self._timeout = params["timeout"]
         self._record = Path(params["state_directory"]) / f"{self._name}.applied"
         self._systemd = Path("/run/systemd/system").is_dir()
@@ -170,7 +170,8 @@ class Service:
     def _process(self) -> str:
         """The main process as `pid:start`, or an empty text when there is none."""
         try:
-            pid = int(self._pid_file.read_text("utf-8").split()[0])
+            told = Path(self._pid_file).read_text("utf-8") if self._pid_file else self._main_pid()
+            pid = int(told.split()[0])
         except (OSError, ValueError, IndexError):
             return ""
         start = process_start(pid)
@@ -202,9 +203,17 @@ class Service:
     def _command(self, verb: str) -> None:
         self._run(["systemctl", verb, self._unit] if self._systemd else ["service", self._name, verb])
 
+    def _main_pid(self) -> str:
+        return str(
+            self._module.run_command(["systemctl", "show", "--property=MainPID", "--value", self._unit])[1]
+        )
+
     def _restart(self) -> None:
-        self._stop()
-        self._command("start")
+        if self._systemd:  # which keeps the connections of a service that stores them, as the journal does
+            self._command("restart")
+        else:
+            self._stop()
+            self._command("start")
 
     def _stop(self) -> None:
         before = self._process()
@@ -235,7 +244,7 @@ def main() -> None:
         {
             "name": {"type": "str", "required": True},
             "unit": {"type": "str"},
-            "pid_file": {"type": "path", "required": True},
+            "pid_file": {"type": "path"},
             "config": {"type": "list", "elements": "path", "default": []},
             "reload": {"type": "bool", "default": False},
             "check": {"type": "list", "elements": "str", "default": []},

@@ -31,6 +31,12 @@ SERVICES: dict[str, type[Settings]] = {
 SUPPLIED: dict[str, dict[str, Any]] = {
     "client/program.conf.j2": CLIENT,
     "client/settings.toml.j2": CLIENT,
+    "firewall/orbitbot.nft.j2": {},
+    "hardening/journald.conf.j2": {},
+    "hardening/sshd.conf.j2": {},
+    "hardening/timesyncd.conf.j2": {},
+    "hardening/upgrades.conf.j2": {},
+    "mesh/wg-quick.service.j2": {},
     "nginx/orbitbot.conf.j2": {},
     "postgresql/orbitbot.conf.j2": {},
     "redis/orbitbot.conf.j2": {},
@@ -62,7 +68,7 @@ def test_no_template_is_left_out() -> None:
 @pytest.mark.parametrize("template", SUPPLIED)
 def test_a_template_renders(template: str) -> None:
     text = rendered(template)
-    assert text.startswith(("# Managed by Ansible", "; Managed by Ansible"))
+    assert text.startswith(("# Managed by Ansible", "; Managed by Ansible", "// Managed by Ansible"))
     assert "{{" not in text
 
 
