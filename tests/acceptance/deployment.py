@@ -31,6 +31,7 @@ CURRENT: Final = Path("/opt/orbitbot/current")
 SERVICES: Final = {"gateway": 3000, "ai": 3001, "speech": 3002}
 SUPERVISOR_SOCKET: Final = "/run/supervisor.sock"
 FIRST_CLIENT: Final = "padaria"
+PLAYBOOK_LOCK: Final = "/run/lock/orbitbot-playbook"  # `make` takes it, too
 
 READY_TIMEOUT: Final = 90.0  # seconds
 PLAYBOOK_TIMEOUT: Final = 600.0  # seconds
@@ -112,8 +113,15 @@ class Deployment:
 
     def playbook(self, name: str, log: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a playbook on this machine; its output goes to `log` and is in the result."""
-        command = [str(ROOT / ".venv/bin/ansible-playbook"), "-i", "inventory/local", f"playbooks/{name}"]
-        return self._run([*command, *arguments], log, _mitogen())
+        command = [
+            "flock",
+            "--close",
+            PLAYBOOK_LOCK,
+            str(ROOT / ".venv/bin/ansible-playbook"),
+            "-i",
+            "inventory/local",
+        ]
+        return self._run([*command, f"playbooks/{name}", *arguments], log, _mitogen())
 
     def _run(
         self, command: list[str], log: Path, environment: dict[str, str] | None = None

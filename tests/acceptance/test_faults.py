@@ -3,9 +3,7 @@
 `make test` has each fault once and for a short time; `make test-faults` longer and at many random moments.
 """
 
-import os
 import random
-import re
 import subprocess
 import threading
 import time
@@ -140,7 +138,8 @@ def test_supervisord_killed(deployment: Deployment, client: Client, operator: Ap
         **{f"orbitbot-{service}": f"{service} --settings" for service in SERVICES},
         client.program: f"bot --settings {client.settings_file}",
     }.items():
-        assert top_processes(settings) == [after[name]], f"{name} runs once"
+        found = top_processes(settings)
+        assert list(found) == [after[name]], f"{name} runs once: {found}"
 
 
 @ROUNDS
@@ -199,12 +198,9 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in found]
 
 
-def top_processes(arguments: str) -> list[int]:
-    """Processes of `orbitbot ARGUMENTS` whose parent is not one of them, too."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
-    found = {
-        int(match[1]): int(match[2])
-        for line in listed.stdout.splitlines()
-        if (match := re.match(r"\s*(\d+)\s+(\d+)\s+(.*)", line)) and f"/bin/orbitbot {arguments}" in match[3]
-    }
-    return [pid for pid, parent in found.items() if parent not in found and pid != os.getpid()]
+def top_processes(arguments: str) -> dict[int, str]:
+    """Processes of `orbitbot ARGUMENTS` whose parent is not one of them, too: process id → ps's line."""
+    listed = subprocess.run(["ps", "-ewwo", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    lines = [line for line in listed.stdout.splitlines() if f"/bin/orbitbot {arguments}" in line]
+    found = {int(line.split()[0]): line for line in lines}
+    return {pid: line for pid, line in found.items() if int(line.split()[1]) not in found}
