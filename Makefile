@@ -65,6 +65,7 @@ lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/mypy --allow-subclassing-any plugins/*/*.py  # Ansible has no types: its base classes are Any
 	$(BIN)/ansible-playbook -i $(INVENTORY) --syntax-check playbooks/*.yml
 	$(BIN)/ansible-lint --offline
 

@@ -46,6 +46,8 @@ SOURCES = ("app", "templates", "pyproject.toml")
 EXTRAS = ("README.md", "LICENSE", "NOTICE")  # in the wheel's metadata only
 HASH_LENGTH = 12  # characters of the release's hash
 OLDEST_GLIBC = 17  # of manylinux_2_17, the oldest that wheels are published for
+KEPT_RELEASES = 3  # in the cache
+KEPT_WHEELS = 12  # sets of wheels in the cache: installer and three kinds, for three kinds of hosts
 _EPOCH = 315532800  # 1980-01-01, the earliest time that a wheel's zip can hold
 
 
@@ -60,14 +62,16 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         arguments = self._task.args
         project, kinds = Path(arguments["project"]), list(arguments["kinds"])
-        version = release_version(project)
-        result = {"changed": False, "version": version, "commit": commit_of(project)}
+        version, commit = release_version(project), commit_of(project)
+        result = {"changed": False, "version": version, "commit": commit}
         if not arguments.get("target") or self._task.check_mode:
             return result
         try:
             with one_at_a_time(Path(arguments["cache"])) as cache:
-                build = Build(project, cache, version, result["commit"], arguments["target"])
+                build = Build(project, cache, version, commit, arguments["target"])
                 archives = {kind: str(build.archive(kind)) for kind in kinds}
+                remove_oldest(cache / "releases", KEPT_RELEASES)
+                remove_oldest(cache / "wheels", KEPT_WHEELS)
         except subprocess.CalledProcessError as error:
             raise AnsibleActionFail(
                 f"`{' '.join(error.cmd[:4])} …` failed: {error.stderr.strip()}"
@@ -82,6 +86,13 @@ def one_at_a_time(cache: Path) -> Iterator[Path]:
     with (cache / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield cache
+
+
+def remove_oldest(folder: Path, kept: int) -> None:
+    """Delete all but the `kept` directories that were used last."""
+    by_age = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in by_age[kept:]:
+        shutil.rmtree(path)
 
 
 def release_files(project: Path) -> Iterator[Path]:
@@ -167,6 +178,7 @@ class Build:
         name = f"{kind}-cp{python}-glibc{self._target['glibc']}-{self._target['machine']}.tar"
         path = self._cache / "releases" / self._version / name
         if path.exists():
+            path.parent.touch()  # it was used
             return path
         self.built = True
         requirements = self._pinned(kind)
@@ -208,6 +220,7 @@ class Build:
         key = hashlib.sha256("\n".join([python, *tags, *requirements]).encode()).hexdigest()
         path = self._cache / "wheels" / key[:16]
         if path.exists():
+            path.touch()  # it was used
             return path
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:

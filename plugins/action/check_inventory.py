@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
         super().run(tmp, task_vars)
         inventory, roles = Path(self._task.args["inventory"]), Path(self._task.args["roles"])
         known = declared_names(roles)
-        complaints = []
+        complaints: list[str] = []
         for path in variable_files(inventory):
             names = self._loader.load_from_file(str(path)) or {}
             complaints += unknown_names(path.relative_to(inventory), names, known)

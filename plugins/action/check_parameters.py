@@ -31,7 +31,7 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with one line for each parameter that is missing or wrong."""
         super().run(tmp, task_vars)
-        complaints = []
+        complaints: list[str] = []
         for check in self._task.args["checks"]:
             role, _, entry = check.partition("/")
             options = read_options(Path(self._task.args["roles"]) / role, entry or "main")

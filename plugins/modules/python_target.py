@@ -76,7 +76,7 @@ def main() -> None:
         python=platform.python_version(),
         executable=sys.executable,
         machine=platform.machine(),
-        glibc=os.confstr("CS_GNU_LIBC_VERSION").split()[-1],
+        glibc=(os.confstr("CS_GNU_LIBC_VERSION") or "none").split()[-1],
         markers=marker_environment(),
     )
 

@@ -130,6 +130,14 @@ def test_a_checkout_that_changes_meanwhile_is_not_built(project: Path, tmp_path:
         build._own_wheel()
 
 
+def test_the_cache_keeps_what_was_used_last(tmp_path: Path) -> None:
+    for age, name in enumerate(("newest", "new", "old", "oldest")):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    release.remove_oldest(tmp_path, 2)
+    assert {path.name for path in tmp_path.iterdir()} == {"newest", "new"}
+
+
 @pytest.mark.integration
 def test_a_bots_archive_installs_without_network(project: Path, tmp_path: Path) -> None:
     """Build it, unpack it, make the environment as the role does, run the command."""
