@@ -45,7 +45,7 @@ def running(
     redis_server.flush()
     gateways = Gateways(tmp_path_factory.mktemp("gateway"), database, redis_server, keys, *doubles)
     try:
-        gateways.start(turns="answer_seconds = 1.0\nretry_seconds = 1.0")
+        gateways.start(turns="answer_seconds = 4.0\nretry_seconds = 1.0")
         yield gateways
     finally:
         gateways.close()
