@@ -106,6 +106,12 @@ def _files(paths: list[str]) -> Iterator[Path]:
             yield path
 
 
+def last_change(paths: list[str]) -> float:
+    """Unix time of the latest change of these files, or of what is in these directories."""
+    directories = [each for path in map(Path, paths) if path.is_dir() for each in (path, *path.rglob("*/"))]
+    return max((path.stat().st_ctime for path in (*_files(paths), *directories)), default=0.0)
+
+
 def process_start(pid: int) -> str:
     """When the process started, in the kernel's clock ticks since boot; empty when it is gone or a zombie."""
     try:
@@ -189,8 +195,7 @@ class Service:
             recorded, applied = "", ""
         if recorded == process:
             return applied == wanted
-        written = max((path.stat().st_ctime for path in _files(self._module.params["config"])), default=0.0)
-        return started_at(process) > written + CLOCK_SLACK
+        return started_at(process) > last_change(self._module.params["config"]) + CLOCK_SLACK
 
     def _enable(self) -> None:
         if self._systemd and self._module.run_command(["systemctl", "is-enabled", self._name])[0] != 0:

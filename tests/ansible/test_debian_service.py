@@ -171,6 +171,15 @@ def test_a_process_younger_than_the_files_is_left_alone(daemon: Daemon) -> None:
     assert not daemon.call()["changed"]
 
 
+def test_a_process_older_than_a_file_that_is_gone_is_restarted(daemon: Daemon) -> None:
+    (daemon.config / "b.conf").write_text("b\n")
+    wait_for(lambda: time.time() - daemon.config.stat().st_ctime > 4, "the files to be old", 10)
+    start_elsewhere(daemon)
+    assert not daemon.call()["changed"]
+    (daemon.config / "b.conf").unlink()
+    assert daemon.call()["actions"] == ["restart"]
+
+
 def test_a_process_older_than_the_files_is_restarted(daemon: Daemon) -> None:
     start_elsewhere(daemon)
     (daemon.config / "a.conf").write_text("b\n")
