@@ -10,6 +10,7 @@ PYTHON ?= python3
 
 BIN := .venv/bin
 STAMP := .venv/.complete
+TEST_PACKAGES := espeak-ng nginx postgresql redis-server supervisor
 # One playbook at a time on a machine: the others wait for it.
 PLAYBOOK = $(ANSIBLE) flock --close --timeout 900 /run/lock/orbitbot-playbook $(BIN)/ansible-playbook -i $(INVENTORY)
 PYTEST = $(BIN)/pytest
@@ -25,7 +26,7 @@ MITOGEN = $(shell $(BIN)/python -c 'import ansible_mitogen as m; print(m.__path_
 ANSIBLE = $(if $(MITOGEN),ANSIBLE_STRATEGY_PLUGINS=$(MITOGEN)/plugins/strategy ANSIBLE_STRATEGY=mitogen_linear \
 	ANSIBLE_HOST_KEY_CHECKING=False ANSIBLE_DEPRECATION_WARNINGS=False)
 
-.PHONY: help setup up down test test-faults lint lock
+.PHONY: help setup up down test test-faults test-fleet test-packages schema lint lock
 
 help:
 	@echo 'make setup        the virtual environment .venv, from the lock files'
@@ -33,7 +34,9 @@ help:
 	@echo 'make down         removes what make up installed; with PURGE=yes its data, too'
 	@echo 'make test         every test'
 	@echo 'make test-faults  the long random faults'
+	@echo 'make test-fleet   the tests on real Debian hosts, which it starts on this machine'
 	@echo 'make lint         style, types, playbooks'
+	@echo 'make schema       app/orbitbot/foundation/schema.sql from the migrations'
 	@echo 'make lock         new lock files from pyproject.toml'
 
 setup: $(STAMP)
@@ -55,11 +58,26 @@ up: setup
 down: setup
 	$(PLAYBOOK) playbooks/down.yml -e purge=$(PURGE)
 
-test: setup lint
-	$(PYTEST) -m 'not faults'
+# Tests that need nobody else's peace run on both cores; those on this machine's deployment, one by one.
+test: setup test-packages lint
+	$(PYTEST) -m 'not faults' --numprocesses 2 --dist worksteal tests/unit tests/integration tests/ansible
+	$(PYTEST) -m 'not faults' tests/acceptance
 
-test-faults: setup
+test-faults: setup test-packages
 	$(PYTEST) -m faults
+
+test-fleet: setup
+	$(BIN)/python -m tests.hosts setup
+	$(PYTEST) tests/fleet
+
+# The servers that tests start privately, and the voice that speaks to the speech node.
+test-packages:
+	@missing=; for package in $(TEST_PACKAGES); do \
+		[ "$$(dpkg-query --show --showformat '$${db:Status-Status}' $$package 2>/dev/null)" = installed ] \
+			|| missing="$$missing $$package"; \
+	done; \
+	[ -z "$$missing" ] || { apt-get update --quiet \
+		&& DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends $$missing; }
 
 lint: setup
 	$(BIN)/ruff format --check
@@ -68,6 +86,9 @@ lint: setup
 	$(BIN)/mypy --allow-subclassing-any plugins/*/*.py  # Ansible has no types: its base classes are Any
 	$(BIN)/ansible-playbook -i $(INVENTORY) --syntax-check playbooks/*.yml
 	$(BIN)/ansible-lint --offline
+
+schema: setup
+	$(BIN)/python -m tests.support.schema
 
 lock: setup
 	$(UV_LOCK) --all-extras --group control --group dev --output-file locks/control.txt
