@@ -10,7 +10,7 @@ PYTHON ?= python3
 
 BIN := .venv/bin
 STAMP := .venv/.complete
-TEST_PACKAGES := espeak-ng nginx postgresql redis-server supervisor
+TEST_PACKAGES := curl espeak-ng jq nginx postgresql redis-server supervisor
 # One playbook at a time on a machine: the others wait for it.
 PLAYBOOK = $(ANSIBLE) flock --close --timeout 900 /run/lock/orbitbot-playbook $(BIN)/ansible-playbook -i $(INVENTORY)
 PYTEST = $(BIN)/pytest
