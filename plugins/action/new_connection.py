@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import connection_loader
 
 from ansible import constants
 
@@ -53,6 +54,7 @@ class ActionModule(ActionBase):
 
 def ssh_command(variables: Mapping[str, Any]) -> list[str]:
     """What Ansible would run to reach the host, over a connection of its own."""
+    connection_loader.get("ssh", class_only=True)  # which makes the plugin's settings known
 
     def setting(name: str) -> Any:
         return constants.config.get_config_value(

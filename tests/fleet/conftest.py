@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fleet.ground import Ground
 from tests.hosts import doctor
 from tests.hosts.fleet import Fleet
 from tests.hosts.launch import launch, remove
@@ -54,5 +55,19 @@ def fleet(store: Store) -> Iterator[Fleet]:
     fleet = launch(FleetRequest(name=name, hosts=tuple(map(HostRequest, "abc"))), store)
     try:
         yield fleet
+    finally:
+        remove(store, name)
+
+
+@pytest.fixture(scope="session")
+def ground(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """Three hosts with hardening, firewall and mesh; each test leaves them as it found them."""
+    name = fleet_name("ground")
+    remove(store, name)
+    fleet = launch(FleetRequest(name=name, hosts=tuple(map(HostRequest, "abc"))), store)
+    try:
+        ground = Ground(fleet, tmp_path_factory.mktemp("ground"))
+        ground.prepare()
+        yield ground
     finally:
         remove(store, name)

@@ -1,0 +1,132 @@
+"""Three real hosts with hardening, firewall and mesh, and nothing of the application on them.
+
+`a` serves the public, `b` holds data for the mesh, `c` runs bots. What listens there are stand-ins that take
+any connection: what counts is who gets that far.
+"""
+
+import importlib.util
+import json
+import socket
+import subprocess
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from tests.ansible.conftest import REPOSITORY
+from tests.ansible.running import BINARIES, Run, environment
+from tests.hosts.command import HostsError
+from tests.hosts.fleet import Fleet
+
+MESH = {"a": "10.66.0.1", "b": "10.66.0.2", "c": "10.66.0.3"}
+METADATA = "169.254.169.254"
+DATABASE, CACHE, UNDECLARED = 5432, 6379, 9000
+LISTENING = {"a": (80, 443, 3000), "b": (DATABASE, CACHE, UNDECLARED), "c": (80, DATABASE, CACHE)}
+VARIABLES: dict[str, dict[str, Any]] = {
+    "a": {"firewall_public_tcp": [80, 443]},
+    "b": {"firewall_mesh_open": [{"port": DATABASE, "sources": [MESH["a"]]}, {"port": CACHE}]},
+    "c": {},
+}
+_LISTEN = (
+    "import selectors, socket, sys\n"
+    "waiting = selectors.DefaultSelector()\n"
+    "for port in map(int, sys.argv[1:]):\n"
+    "    waiting.register(socket.create_server(('', port)), selectors.EVENT_READ)\n"
+    "while True:\n"
+    "    for key, _ in waiting.select(): key.fileobj.accept()[0].close()\n"
+)
+_CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)"
+_CONNECT_TIMEOUT = 1.0  # seconds; on one machine an answer takes a millisecond
+
+
+class Ground:
+    """The hosts and the playbook that prepares them."""
+
+    def __init__(self, fleet: Fleet, folder: Path) -> None:
+        self.fleet = fleet
+        self.first = Run(0, "")
+        self._folder = folder
+
+    def prepare(self) -> None:
+        """Run the playbook for the first time and start what listens."""
+        self.first = self.play().require_success()
+        for host, ports in LISTENING.items():
+            listen = (
+                f'systemd-run --quiet --unit=stand-ins python3 -c "{_LISTEN}" {" ".join(map(str, ports))}'
+            )
+            self.fleet.ssh(host, listen)
+        self.fleet.ssh("c", f"ip address add {METADATA}/32 dev lo")
+
+    def play(self, *arguments: str, hosts: Iterable[str] = "abc", role: str = "", **variables: Any) -> Run:
+        """Run the playbook on an inventory of `hosts`, or only one role of it; `variables` are extra ones."""
+        if role:
+            variables["ground_roles"] = [role]
+        playbook = str(REPOSITORY / "tests/fleet/network.yml")
+        return self._run("ansible-playbook", hosts, playbook, "-e", json.dumps(variables), *arguments)
+
+    def module(self, host: str, name: str, **arguments: Any) -> Run:
+        """Run one of the project's modules on a host."""
+        words = ["-a", json.dumps(arguments)] if arguments else []
+        return self._run("ansible", "abc", host, "-m", name, *words)
+
+    def connects(self, host: str, target: str, port: int, user: str = "root") -> bool:
+        """Whether `user` on `host` gets a TCP connection to `target`."""
+        try:
+            self.fleet.ssh(host, f'runuser -u {user} -- python3 -c "{_CONNECT}" {target} {port}')
+        except HostsError as error:
+            if "Error: " not in str(error):  # one of Python's socket errors, nothing else
+                raise
+            return False
+        return True
+
+    def open_ports(self, host: str, ports: Iterable[int]) -> set[int]:
+        """Which of `ports` take a TCP connection from this machine, which is outside of the mesh."""
+        address = self.fleet.plan.host(host).address
+        with ThreadPoolExecutor(max_workers=32) as pool:
+            answers = pool.map(lambda port: (port, _open(address, port)), ports)
+            return {port for port, is_open in answers if is_open}
+
+    def can_log_in(self, host: str) -> bool:
+        """Whether a new SSH connection succeeds, tried once."""
+        command = self.fleet.ssh_command(host, "true")
+        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
+
+    def _run(self, program: str, hosts: Iterable[str], *arguments: str) -> Run:
+        done = subprocess.run(
+            [str(BINARIES / program), "-i", str(self._inventory(hosts)), *arguments],
+            cwd=REPOSITORY,
+            env=environment() | _strategy(program),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=280,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def _inventory(self, hosts: Iterable[str]) -> Path:
+        found = json.loads(self.fleet.files.inventory.read_text())["all"]["hosts"]
+        chosen = {host: found[host] | VARIABLES[host] for host in hosts}
+        shared = {"mesh_hosts": "{{ groups['all'] }}", "mesh_addresses": MESH}
+        path = self._folder / f"{''.join(chosen)}.json"
+        path.write_text(json.dumps({"all": {"hosts": chosen, "vars": shared}}))
+        return path
+
+
+def _strategy(program: str) -> dict[str, str]:
+    """Mitogen, where this machine has it, as in the Makefile; and host keys are checked."""
+    checked = {"ANSIBLE_HOST_KEY_CHECKING": "True"}
+    spec = importlib.util.find_spec("ansible_mitogen")
+    if program == "ansible" or spec is None or spec.submodule_search_locations is None:
+        return checked
+    plugins = f"{spec.submodule_search_locations[0]}/plugins/strategy"
+    return checked | {"ANSIBLE_STRATEGY_PLUGINS": plugins, "ANSIBLE_STRATEGY": "mitogen_linear"}
+
+
+def _open(address: str, port: int) -> bool:
+    try:
+        with socket.create_connection((address, port), timeout=_CONNECT_TIMEOUT):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,40 @@
+"""Hardening, firewall and mesh together: run again, looked at only, rebooted, taken away."""
+
+import pytest
+
+from tests.fleet.ground import CACHE, MESH, Ground
+from tests.hosts.processes import wait_until
+
+pytestmark = pytest.mark.fleet
+
+
+def test_a_second_run_changes_nothing(ground: Ground) -> None:
+    assert ground.play().require_success().changed == 0
+
+
+def test_check_mode_finds_nothing_to_change(ground: Ground) -> None:
+    assert ground.play("--check", "--diff").require_success().changed == 0
+
+
+def test_no_unit_has_failed(ground: Ground) -> None:
+    for host in "abc":
+        assert ground.fleet.ssh(host, "systemctl --failed --no-legend") == ""
+
+
+def test_everything_is_back_after_a_reboot(ground: Ground) -> None:
+    """Firewall, the bots' users in it, the mesh; and the next run finds nothing to do."""
+    fleet = ground.fleet
+    machine = fleet.machine(fleet.plan.host("c"))
+    fleet.ssh("c", "useradd --system bot-acme")
+    ground.module("c", "firewall_users").require_success()
+    before, life = fleet.ssh("c", "nft --stateless list table inet orbitbot"), machine.init()
+    assert "elements" in before
+    fleet.ssh("c", "systemctl reboot")
+    wait_until(lambda: not life.alive, "the end of c's first life", 60)
+    assert fleet.wait("c") == "running"
+    assert fleet.ssh("c", "nft --stateless list table inet orbitbot") == before
+    wait_until(lambda: ground.connects("c", MESH["b"], CACHE), "c in the mesh", 30)
+    assert not ground.connects("c", MESH["b"], CACHE, "bot-acme")
+    assert ground.play().require_success().changed == 0
+    fleet.ssh("c", "userdel bot-acme")
+    ground.module("c", "firewall_users").require_success()
