@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 import yaml
-from ansible.constants import DEFAULT_VAULT_ID_MATCH  # type: ignore[import-untyped]  # ansible has no types
-from ansible.parsing.vault import VaultLib, VaultSecret  # type: ignore[import-untyped]
+from ansible.constants import DEFAULT_VAULT_ID_MATCH
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 VAULT: Final = ROOT / "inventory" / "local" / "group_vars" / "all" / "vault.yml"
