@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fleet.ground import CACHE, MESH, Ground
+from tests.fleet.ground import CACHE, MESH, UNDECLARED, Ground
 from tests.hosts.processes import wait_until
 
 pytestmark = pytest.mark.fleet
@@ -38,3 +38,24 @@ def test_everything_is_back_after_a_reboot(ground: Ground) -> None:
     assert ground.play().require_success().changed == 0
     fleet.ssh("c", "userdel bot-acme")
     ground.module("c", "firewall_users").require_success()
+
+
+def test_what_was_made_is_taken_away_and_made_again(ground: Ground) -> None:
+    """Last in the file: it takes the longest way back."""
+    key = ground.fleet.ssh("b", "cat /etc/wireguard/mesh0.key")
+    assert not ground.open_ports("b", [CACHE, UNDECLARED])
+    assert ground.play(ground_tasks="remove").require_success().changed > 0
+    assert ground.open_ports("b", [CACHE, UNDECLARED]) == {CACHE, UNDECLARED}
+    left = (
+        "ls /etc/nftables.d /etc/ssh/sshd_config.d; nft list tables; grep -c mesh /etc/hosts /proc/net/dev; "
+    )
+    assert ground.fleet.ssh("b", f"{left} nft --check --file /etc/nftables.conf").split() == [
+        "/etc/nftables.d:",
+        "/etc/ssh/sshd_config.d:",
+        "/etc/hosts:0",
+        "/proc/net/dev:0",
+    ]
+    assert ground.play(ground_tasks="remove").require_success().changed == 0
+    ground.play().require_success()
+    assert ground.fleet.ssh("b", "cat /etc/wireguard/mesh0.key") == key
+    assert not ground.open_ports("b", [CACHE, UNDECLARED])
