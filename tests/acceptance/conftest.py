@@ -1,6 +1,6 @@
 """Fixtures of the acceptance tests: the deployment on this machine, its first client, and a second one.
 
-The session starts with `make up` unless this checkout's release runs here already. With
+The session starts with `make up` unless this checkout's release runs here already, with its vault. With
 `ORBITBOT_DEPLOYMENT=as-is` in the environment it takes what runs, whichever release that is.
 """
 
@@ -36,12 +36,13 @@ def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     machine = Deployment()
     wanted, found = present_release(), deployed_release()
     as_is = os.environ.get("ORBITBOT_DEPLOYMENT") == "as-is"
-    if found != wanted and not (as_is and found):
+    if not (found and as_is) and not (found == wanted and machine.answers_to_this_checkout()):
         log = tmp_path_factory.mktemp("make-up") / "output"
         capture = request.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             print(
-                f"\n\nacceptance: {found or 'nothing'} runs here, not {wanted}: running `make up` ({log})\n"
+                f"\n\nacceptance: {found or 'nothing'} is installed here, wanted: {wanted} of this checkout, running."
+                f" So: `make up` ({log})\n"
             )
         machine.make("up", log)
     machine.wait_ready()

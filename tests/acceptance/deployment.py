@@ -21,7 +21,7 @@ from orbitbot.foundation.names import (
     supervisor_program,
     system_user,
 )
-from tests.acceptance.vault import ROOT, read_vault
+from tests.acceptance.vault import ROOT, VAULT, read_vault
 from tests.support.api import OPERATOR, Api
 from tests.support.net import wait_for
 
@@ -195,6 +195,13 @@ class Deployment:
             return {}
         body: dict[str, Any] = answer.json()
         return body
+
+    def answers_to_this_checkout(self) -> bool:
+        """Whether all services serve, and were deployed with the vault of this checkout."""
+        if not VAULT.exists() or not CA_FILE.exists():
+            return False
+        ready = all(self.readiness(service).get("status") == "ready" for service in SERVICES)
+        return ready and CA_FILE.read_text().strip() == read_vault().ca_certificate.strip()
 
     def wait_ready(self) -> None:
         """Wait until every service can serve and every bot of supervisor's runs."""
