@@ -41,8 +41,8 @@ def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         capture = request.config.pluginmanager.getplugin("capturemanager")
         with capture.global_and_fixture_disabled():
             print(
-                f"\n\nacceptance: {found or 'nothing'} is installed here, wanted: {wanted} of this checkout, running."
-                f" So: `make up` ({log})\n"
+                f"\n\nacceptance: {found or 'nothing'} is installed here; wanted: {wanted}, running, "
+                f"with this checkout's vault. So: `make up` ({log})\n"
             )
         machine.make("up", log)
     machine.wait_ready()
