@@ -197,11 +197,16 @@ class Deployment:
         return body
 
     def answers_to_this_checkout(self) -> bool:
-        """Whether all services serve, and were deployed with the vault of this checkout."""
+        """Whether all services serve, also through nginx, and were deployed with this checkout's vault."""
         if not VAULT.exists() or not CA_FILE.exists():
             return False
+        try:
+            with self.anonymous() as api:
+                through_nginx = api.http.get("/readyz").is_success
+        except httpx.TransportError:
+            return False
         ready = all(self.readiness(service).get("status") == "ready" for service in SERVICES)
-        return ready and CA_FILE.read_text().strip() == read_vault().ca_certificate.strip()
+        return through_nginx and ready and CA_FILE.read_text().strip() == read_vault().ca_certificate.strip()
 
     def wait_ready(self) -> None:
         """Wait until every service can serve and every bot of supervisor's runs."""
