@@ -82,6 +82,7 @@ from pathlib import Path  # noqa: E402
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 
 POLL_INTERVAL = 0.1  # seconds
+TIMED_OUT = 124  # exit status of `timeout`
 CLOCK_SLACK = 2.0  # seconds; the kernel tells the time of boot in whole ones
 
 
@@ -233,7 +234,10 @@ class Service:
             time.sleep(POLL_INTERVAL)
 
     def _run(self, command: list[str]) -> None:
-        status, out, err = self._module.run_command(command)
+        # An init script may wait for ever for a service that refuses to stop.
+        status, out, err = self._module.run_command(["timeout", f"{self._timeout:g}", *command])
+        if status == TIMED_OUT:
+            raise ServiceError(f"`{' '.join(command)}` did not end within {self._timeout:g} s")
         if status != 0:
             raise ServiceError(f"`{' '.join(command)}` failed: {(err or out).strip()}")
 

@@ -201,6 +201,12 @@ def test_one_that_does_not_come_up_is_an_error(daemon: Daemon) -> None:
     assert "daemon did not start within 1 s" in daemon.call(timeout=1)["msg"]
 
 
+def test_a_command_that_does_not_end_is_an_error(daemon: Daemon) -> None:
+    daemon.call()
+    (daemon.config / "a.conf").write_text("b\n")
+    assert "`sleep 1000` did not end within 1 s" in daemon.call(timeout=1, check=["sleep", "1000"])["msg"]
+
+
 def test_it_is_stopped_once(daemon: Daemon) -> None:
     daemon.call()
     pid = daemon.pid
