@@ -5,12 +5,16 @@ itself (each host becomes a scope with delegated controllers) and none are made 
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from tests.hosts.processes import wait_until
 
 FOLDER = "orbitbot-test-hosts"
+# The file of a group's shares of the processor (versions 1 and 2), what one process outside of any group has,
+# and the most that the kernel takes.
+SHARES = {"cpu.shares": (1024, 262_144), "cpu.weight": (100, 10_000)}
 
 _EMPTY_TIMEOUT = 10.0  # seconds; the kernel frees a group some moments after its last process
 
@@ -63,7 +67,21 @@ def create(groups: Iterable[Path], machine: str) -> list[Path]:
                 (parent / name).write_text(value)
                 (group / name).write_text(value)
         made.append(group)
+    share_processor(groups)
     return made
+
+
+def share_processor(groups: Iterable[Path]) -> None:
+    """Give the hosts together as many shares of the processor as there are hosts.
+
+    The folder above them weighs as much as one process otherwise, however many hosts are in it.
+    """
+    for parent in groups:
+        for name, (share, most) in SHARES.items():
+            with suppress(FileNotFoundError):  # another controller's; or the last host goes just now
+                hosts = sum(child.is_dir() for child in parent.iterdir())
+                if hosts and (parent / name).exists():
+                    (parent / name).write_text(str(min(share * hosts, most)))
 
 
 def members(groups: Iterable[Path], machine: str) -> set[int]:
@@ -85,6 +103,7 @@ def remove(groups: Iterable[Path], machine: str) -> None:
         wait_until(partial(_removed, group), f"control group {group} to become empty", _EMPTY_TIMEOUT)
         if parent.is_dir() and not any(child.is_dir() for child in parent.iterdir()):
             _rmdir(parent)
+    share_processor(groups)
 
 
 def _removed(group: Path) -> bool:

@@ -12,6 +12,7 @@ import msgspec
 
 from tests.hosts import cgroups
 from tests.hosts.command import HostsError, run
+from tests.hosts.limits import raise_limits
 from tests.hosts.packages import PROGRAM
 from tests.hosts.sources import debian_sources, machine_release, machine_sources
 from tests.hosts.store import Store
@@ -97,6 +98,7 @@ def setup() -> list[str]:
         )
         if "apt-cacher-ng" in packages and cgroups.booted_with_systemd():
             run(["systemctl", "disable", "--now", "apt-cacher-ng"])  # the hosts' own is started when needed
+    raise_limits()
     if sys.prefix != sys.base_prefix:
         _tools_path().write_text(_PATH_LINE)
     return packages

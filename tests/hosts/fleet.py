@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from tests.hosts import cgroups, network
 from tests.hosts.command import HostsError, run
+from tests.hosts.limits import raise_limits
 from tests.hosts.machine import Machine
 from tests.hosts.packages import PackageCache
 from tests.hosts.plan import FleetPlan, FleetRequest, HostPlan, cache_address, plan_fleet
@@ -156,6 +157,7 @@ class Fleet:
         return self._state(host, time.monotonic() + 2.0) or "unreachable"
 
     def _build(self) -> None:
+        raise_limits()
         SOCKETS.mkdir(exist_ok=True, mode=0o700)
         network.create(self.plan)
         public_key = generate_key(self.files.key, f"test-hosts-{self.plan.name}")

@@ -51,3 +51,13 @@ def test_removal_takes_what_is_below_and_an_empty_parent(tmp_path: Path) -> None
     remove([parent], "second")
     assert not parent.exists()
     remove([parent], "second")
+
+
+def test_hosts_together_have_a_share_of_the_processor_each(tmp_path: Path) -> None:
+    parent = tmp_path / "fleets"
+    (parent / "first").mkdir(parents=True)
+    (parent / "cpu.shares").write_text("1024\n")
+    create([parent], "second")
+    assert (parent / "cpu.shares").read_text() == "2048"
+    remove([parent], "first")
+    assert (parent / "cpu.shares").read_text() == "1024"
