@@ -126,7 +126,7 @@ class Bot:
             _endless("housekeeping", keep_house(journal, media, sign_of_life)),
         ]
         turns.start()
-        await channel.start(receiver.receive, sign_of_life.set_state)
+        await channel.start(receiver.receive, sign_of_life)
         log.info("bot started", extra={"action": "start", "backlog": journal.backlog()})
 
         stopping = asyncio.create_task(stop.wait())

@@ -11,6 +11,7 @@ from orbitbot.bot.backoff import Backoff
 from orbitbot.bot.gateway import STATUS_TIMEOUT, GatewayAway, GatewayRefused
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.contracts.bot import BotSettings, BotState, BotStatus
+from orbitbot.contracts.pairing import PairingEvent
 
 INTERVAL: Final = 15.0  # seconds between signs of life
 LAST_WORD: Final = 0.7  # seconds that the sign "stopping" may take
@@ -48,14 +49,28 @@ class SignOfLife:
         self._retry_ceiling = retry_ceiling
         self._state: BotState = "starting"
         self._reason = ""
+        self._until: float | None = None
+        self._number = ""
+        self._phone_seen_at: float | None = None
         self._changed = asyncio.Event()
 
-    def set_state(self, state: BotState, reason: str = "") -> None:
+    def set_state(self, state: BotState, reason: str = "", *, until: float | None = None) -> None:
         """The channel's state has changed; it is sent at once."""
-        if (state, reason) != (self._state, self._reason):
+        if (state, reason, until) != (self._state, self._reason, self._until):
             log.info("state changed", extra={"state": state, "reason": reason, "action": "state"})
-            self._state, self._reason = state, reason
+            self._state, self._reason, self._until = state, reason, until
             self.send_now()
+
+    def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
+        """Which phone is linked, and when it last showed a sign of life; the number is sent at once."""
+        changed = number != self._number
+        self._number, self._phone_seen_at = number, phone_seen_at
+        if changed:
+            self.send_now()
+
+    def pairing(self, event: PairingEvent) -> None:
+        """Something happened on the way to a linked phone."""
+        log.info("pairing", extra={"phase": type(event).__name__, "action": "pairing"})
 
     def send_now(self) -> None:
         """Something that the gateway is told has changed."""
@@ -83,7 +98,7 @@ class SignOfLife:
 
     async def last_word(self) -> None:
         """Say that the bot is stopping, if the gateway listens."""
-        self._state, self._reason = "stopping", ""
+        self._state, self._reason, self._until = "stopping", "", None
         try:
             async with asyncio.timeout(LAST_WORD):
                 await self._target.put_status(self._status(), read_timeout=LAST_WORD)
@@ -97,6 +112,9 @@ class SignOfLife:
             channel=self._channel,
             release=__version__,
             reason="; ".join(filter(None, (self._reason, trouble))),
+            until=self._until,
+            number=self._number,
+            phone_seen_at=self._phone_seen_at,
             pid=os.getpid(),
             journal_backlog=self._backlog(),
         )

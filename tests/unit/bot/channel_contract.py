@@ -13,6 +13,7 @@ from orbitbot.bot.channels.channel import Channel, Outbound, UnusableEvent
 from orbitbot.bot.journal import JournalUnavailable
 from orbitbot.bot.models import InboundEvent
 from orbitbot.contracts.bot import BotState
+from orbitbot.contracts.pairing import PairingEvent
 
 
 class ChannelUnderTest(Protocol):
@@ -45,6 +46,8 @@ class Bot:
         self.events: list[InboundEvent] = []
         self.notes: list[bytes] = []
         self.states: list[tuple[BotState, str]] = []
+        self.number = ""
+        self.pairings: list[PairingEvent] = []
         self.answers: Callable[[InboundEvent], None] = lambda event: None
 
     def receive(self, event: InboundEvent) -> None:
@@ -53,8 +56,14 @@ class Bot:
         if event.media is not None:
             self.notes.append(event.media.read_bytes())
 
-    def report_state(self, state: BotState, reason: str) -> None:
+    def set_state(self, state: BotState, reason: str = "", *, until: float | None = None) -> None:
         self.states.append((state, reason))
+
+    def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
+        self.number = number
+
+    def pairing(self, event: PairingEvent) -> None:
+        self.pairings.append(event)
 
     async def wait_for_events(self, count: int) -> list[InboundEvent]:
         async with asyncio.timeout(10):
@@ -70,7 +79,7 @@ class ChannelContract:
     async def bot(self, side: ChannelUnderTest) -> AsyncIterator[Bot]:
         """A started channel's bot; stopped at the end."""
         started = Bot()
-        await side.channel.start(started.receive, started.report_state)
+        await side.channel.start(started.receive, started)
         yield started
         await side.channel.stop()
 
@@ -122,7 +131,7 @@ class ChannelContract:
         side.say("oi", "M1")
         await side.channel.stop()
         later, channel = Bot(), side.restart()
-        await channel.start(later.receive, later.report_state)
+        await channel.start(later.receive, later)
         assert [each.id for each in await later.wait_for_events(1)] == ["M1"]
         await channel.stop()
         assert bot.events == []

@@ -57,7 +57,7 @@ class TestSimulator(ChannelContract):
         for n in range(5):
             side.say("oi", f"M{n}")
         bot = Bot()
-        await side.channel.start(bot.receive, bot.report_state)
+        await side.channel.start(bot.receive, bot)
         assert [each.id for each in await bot.wait_for_events(5)] == [f"M{n}" for n in range(5)]
         await side.channel.stop()
 
@@ -111,7 +111,7 @@ class TestSimulator(ChannelContract):
         old = time.time() - OUTBOX_AGE - 1
         os.utime(side.directory / "outbox/old.json", (old, old))
         bot = Bot()
-        await side.channel.start(bot.receive, bot.report_state)
+        await side.channel.start(bot.receive, bot)
         await side.channel.stop()
         assert side.received() == ["new"]
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from orbitbot.bot.channels.channel import NotSent, Outbound, Receive, ReportState
+from orbitbot.bot.channels.channel import NotSent, Observer, Outbound, Receive
 from orbitbot.bot.delivery import Deliverer
 from orbitbot.bot.gateway import Outcome
 from orbitbot.bot.journal import Journal
@@ -38,8 +38,8 @@ class RecordingChannel:
         self.arrived: list[Outbound] = []
         self.typed: list[tuple[str, bool]] = []
 
-    async def start(self, receive: Receive, report_state: ReportState) -> None:
-        report_state("connected", "")
+    async def start(self, receive: Receive, observer: Observer) -> None:
+        observer.set_state("connected")
 
     async def stop(self) -> None: ...
 

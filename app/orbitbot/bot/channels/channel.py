@@ -7,12 +7,35 @@ import msgspec
 
 from orbitbot.bot.models import InboundEvent
 from orbitbot.contracts.bot import BotState
+from orbitbot.contracts.pairing import PairingEvent
 from orbitbot.foundation.errors import OrbitBotError, Unavailable
 
 # Takes an event into the journal, and does nothing else. When it returns, the event is safe and may be
 # acknowledged; when it raises, it is not, and the channel offers it again. Called on the event loop's thread.
 Receive = Callable[[InboundEvent], None]
-ReportState = Callable[[BotState, str], None]
+
+
+class Observer(Protocol):
+    """Whom a channel tells how it is. Every call is made on the event loop's thread and returns at once."""
+
+    def set_state(self, state: BotState, reason: str = "", *, until: float | None = None) -> None:
+        """The connection's state; `until` is Unix time in seconds (see `BotStatus`)."""
+        ...
+
+    def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
+        """The linked phone: its number, digits only, and the Unix time of its last sign of life."""
+        ...
+
+    def pairing(self, event: PairingEvent) -> None:
+        """Something happened on the way to a linked phone. The first round begins by itself at `start`."""
+        ...
+
+
+class NotPossible(OrbitBotError):
+    """The channel cannot do what a command asks for; the detail says why."""
+
+    problem = "not-possible"
+    title = "The channel cannot do that"
 
 
 class NotSent(Unavailable):
@@ -57,7 +80,7 @@ class Channel(Protocol):
     @property
     def idempotent_send(self) -> bool: ...
 
-    async def start(self, receive: Receive, report_state: ReportState) -> None:
+    async def start(self, receive: Receive, observer: Observer) -> None:
         """Begin to deliver events and to tell about the connection; returns once both are under way."""
         ...
 
@@ -75,4 +98,28 @@ class Channel(Protocol):
 
     async def typing(self, chat: str, *, active: bool) -> None:
         """Show the contact that an answer is being typed, or no longer is. Never raises."""
+        ...
+
+    async def pair(self) -> None:
+        """Begin a new round of codes; does nothing while a round is under way.
+
+        Raises:
+            NotPossible: a phone is linked already.
+        """
+        ...
+
+    async def request_phone_code(self, number: str) -> None:
+        """Ask for the code that is typed into the phone with `number` (digits only); it comes by `pairing`.
+
+        Raises:
+            NotPossible: a phone is linked already, or the network gives no code for this number.
+        """
+        ...
+
+    async def log_out(self) -> None:
+        """End the link with the phone and forget its session; the state becomes `logged_out`.
+
+        Raises:
+            NotPossible: the phone could not be told; the session is as it was.
+        """
         ...

@@ -18,7 +18,14 @@ from typing import Final
 import msgspec
 
 from orbitbot.bot.backoff import Backoff
-from orbitbot.bot.channels.channel import NotSent, Outbound, Receive, ReportState, UnusableEvent
+from orbitbot.bot.channels.channel import (
+    NotPossible,
+    NotSent,
+    Observer,
+    Outbound,
+    Receive,
+    UnusableEvent,
+)
 from orbitbot.bot.channels.inotify import DirectoryWatch
 from orbitbot.bot.files import open_regular, sync_directory
 from orbitbot.bot.journal import JournalUnavailable
@@ -79,13 +86,13 @@ class SimulatorChannel:
         self._watch: DirectoryWatch | None = None
         self._pump: asyncio.Task[None] | None = None
 
-    async def start(self, receive: Receive, report_state: ReportState) -> None:
+    async def start(self, receive: Receive, observer: Observer) -> None:
         """Begin to take messages from the inbox, those that wait there first."""
         self._trim_outbox()
         self._watch = DirectoryWatch(self._inbox, self._arrived.set)
         self._arrived.set()
         self._pump = asyncio.create_task(self._take_messages(receive), name="simulator inbox")
-        report_state("connected", "")
+        observer.set_state("connected")
 
     async def stop(self) -> None:
         """Take nothing more."""
@@ -124,6 +131,30 @@ class SimulatorChannel:
 
     async def typing(self, chat: str, *, active: bool) -> None:
         """Nobody looks."""
+
+    async def pair(self) -> None:
+        """There is no phone to link.
+
+        Raises:
+            NotPossible: always.
+        """
+        raise NotPossible("the simulator needs no phone")
+
+    async def request_phone_code(self, number: str) -> None:  # noqa: ARG002  (a channel's signature)
+        """There is no phone to link.
+
+        Raises:
+            NotPossible: always.
+        """
+        raise NotPossible("the simulator needs no phone")
+
+    async def log_out(self) -> None:
+        """There is no phone to tell.
+
+        Raises:
+            NotPossible: always.
+        """
+        raise NotPossible("the simulator has no phone")
 
     async def _take_messages(self, receive: Receive) -> None:
         backoff = Backoff()
