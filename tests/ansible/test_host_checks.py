@@ -1,18 +1,21 @@
-"""What is checked before anything is changed: `check_host`, `check_inventory`, `check_parameters`."""
+"""What is checked before anything is changed: `check_host`, `check_inventory`."""
 
 import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 
 from tests.ansible.conftest import REPOSITORY, load_plugin
+from tests.ansible.rendering import trusted
 
 host = load_plugin("plugins/modules/check_host.py")
 inventory = load_plugin("plugins/action/check_inventory.py")
-parameters = load_plugin("plugins/action/check_parameters.py")
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nVERSION_ID="12"\nID=debian\n'
 
@@ -109,7 +112,66 @@ def test_options_are_read_without_their_defaults(tmp_path: Path) -> None:
     }
     specs = {"argument_specs": {"main": {"options": {"role_list": option}}, "empty": {}}}
     (tmp_path / "meta/argument_specs.yml").write_text(yaml.safe_dump(specs))
-    assert parameters.read_options(tmp_path, "main") == {
+    assert inventory.read_options(tmp_path, "main") == {
         "role_list": {"type": "list", "options": {"name": {"type": "str"}}}
     }
-    assert parameters.read_options(tmp_path, "empty") == {}
+    assert inventory.read_options(tmp_path, "empty") == {}
+
+
+GROUPS = {"all": ["vps-1", "gpu-1"], "gateway": ["vps-1"], "speech": ["gpu-1"]}
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("group_vars/all/base.yml", []),
+        ("group_vars/gateway.yml", []),
+        ("host_vars/gpu-1/mesh.yml", []),
+        ("group_vars/gatway/nginx.yml", ["there is no group gatway; did you mean gateway?"]),
+        ("host_vars/vps1.yml", ["there is no host vps1; did you mean vps-1?"]),
+        ("group_vars/zzz.yml", ["there is no group zzz; there are: all, gateway, speech"]),
+    ],
+)
+def test_a_file_of_no_group_or_host_is_a_complaint(path: str, complaint: list[str]) -> None:
+    assert list(inventory.stray_file(Path(path), GROUPS)) == [f"{path}: {each}" for each in complaint]
+
+
+def test_an_address_made_from_the_hosts_name_is_a_complaint() -> None:
+    content = {"ansible_host": "{{ inventory_hostname }}.example.net"}
+    (complaint,) = inventory.file_complaints(Path("a.yml"), content, set())
+    assert "write the address itself" in complaint
+    assert list(inventory.file_complaints(Path("a.yml"), {"ansible_host": "192.0.2.1"}, set())) == []
+
+
+def test_a_file_that_holds_no_variables_is_a_complaint() -> None:
+    assert list(inventory.file_complaints(Path("a.yml"), ["x"], set())) == [
+        "a.yml: variables are needed, as `name: value`"
+    ]
+
+
+def complaints(options: dict[str, Any], **variables: Any) -> list[str]:
+    """What `parameter_complaints` says, with Ansible's own Templar."""
+    values = trusted(variables)
+    templar = Templar(loader=DataLoader(), variables=values)
+    known = {"vault_database_password", *options}
+    return list(inventory.parameter_complaints(options, values, templar, known))
+
+
+def test_a_secret_that_will_be_generated_counts_as_given() -> None:
+    options = {"a_password": {"type": "str", "required": True}}
+    assert complaints(options, a_password="{{ vault_database_password }}") == []
+    (complaint,) = complaints(options, a_password="{{ vault_databse_password }}")
+    assert complaint.startswith("a_password: ")
+    assert complaint.endswith("(no such secret is generated; did you mean vault_database_password?)")
+
+
+def test_missing_undefined_and_wrong_parameters_are_all_named() -> None:
+    options = {
+        "a_port": {"type": "int"},
+        "a_url": {"type": "str"},
+        "a_name": {"type": "str", "required": True},
+    }
+    found = complaints(options, a_port="many", a_url="http://{{ domian }}/")
+    assert any("'domian' is undefined" in each for each in found)
+    assert any("missing required arguments: a_name" in each for each in found)
+    assert any("a_port" in each and "int" in each for each in found)
