@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 
 from tests.support.gateway import Client, Gateways, answer_of, problem_of
-from tests.support.net import wait_for
+from tests.support.net import connections_being_served, wait_for
 
 SHORT_CLAIM = "answer_seconds = 0.5\nclaim_seconds = 1.5\nretry_seconds = 1.0"
 
@@ -102,7 +102,12 @@ def test_a_stopping_gateway_releases_what_it_cannot_finish(gateways: Gateways) -
     with ThreadPoolExecutor(2) as pool:
         posted = pool.submit(first.post, "oi", key="k")
         gateways.ai.wait_arrived(1)
+        port = httpx.URL(gateways.services[0].url).port
+        assert port is not None
+        served = connections_being_served(port)
         awaited = pool.submit(first.turn, "k", wait=25)
+        # What a stopping server has not read yet, it does not answer.
+        wait_for(lambda: connections_being_served(port) > served, "the gateway has it")
         process = gateways.services[0].process
         assert process is not None
         process.send_signal(signal.SIGTERM)
