@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 _BOT_PREFIX: Final = "bot-"
+_RUNS: Final = 5  # runs that are shown
 
 
 def status_report(
-    hostvars: Mapping[str, Any], hosts: Sequence[str], clients: Sequence[Mapping[str, Any]], problem: str
+    hostvars: Mapping[str, Any],
+    hosts: Sequence[str],
+    clients: Sequence[Mapping[str, Any]],
+    problem: str,
+    runs: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """What is known of the fleet, for `-e format=json` and for the screen.
 
@@ -18,10 +24,12 @@ def status_report(
         hostvars: with what the playbook registered: `host` (module host_status) and `readiness`.
         clients: as `GET /api/clients` tells them.
         problem: why the API could not be asked; empty when it was.
+        runs: as `last_runs` returns them.
     """
     return {
         "hosts": {host: _host(hostvars[host]) for host in hosts},
         "api_problem": problem,
+        "runs": list(runs),
         "clients": [
             {
                 "id": each["id"],
@@ -80,7 +88,50 @@ def status_screen(report: Mapping[str, Any]) -> str:
         lines.append(f"clients: unknown: {report['api_problem']}")
     else:
         lines += _client_lines(report["clients"])
+    if report["runs"]:
+        lines += ["last runs", *(f"  {_run_line(run)}" for run in report["runs"])]
     return "\n".join(lines)
+
+
+def last_runs(
+    records: Sequence[Sequence[Mapping[str, Any]]], inventory: str, count: int = _RUNS
+) -> list[Mapping[str, Any]]:
+    """The last runs on an inventory, newest first.
+
+    Args:
+        records: of module `run_records`, first those of the host that holds the lock, then the controller's
+            own; only the latter have runs that failed before they asked for the lock.
+        inventory: its directory; runs that the controller started for another one are left out.
+    """
+    fleet, own = records
+    found = {run["id"]: run for run in own if _is_of(run, inventory)}
+    for run in fleet:
+        known = found.get(run["id"], {})
+        found[run["id"]] = {**run, **known, "locked_at": run["locked_at"]}
+    return sorted(found.values(), key=lambda run: str(run["id"]), reverse=True)[:count]
+
+
+def _is_of(run: Mapping[str, Any], inventory: str) -> bool:
+    return any(
+        Path(path) in (Path(inventory), *Path(inventory).glob("hosts*")) for path in run["inventories"]
+    )
+
+
+def _run_line(run: Mapping[str, Any]) -> str:
+    what = [run["playbook"], run.get("client") or run.get("values", {}).get("client", "")]
+    what += [f"--limit {run['limit']}" if run.get("limit") else "", "--check" if run.get("check") else ""]
+    hosts = run.get("hosts", {})
+    changed = sum(counts["changed"] for counts in hosts.values())
+    undone = [host for host, counts in hosts.items() if counts["failed"] or counts["unreachable"]]
+    if run["state"] == "ok":
+        result = f"ok, {changed} changed on {len(hosts)} hosts"
+    elif undone:
+        result = f"FAILED on {', '.join(undone)} ({run['failure']})"
+    else:
+        result = run["state"] if run["state"] == "running" else run["state"].upper()
+    times = f"{run['started_at']} to {run['ended_at'][11:19] or '…'}"
+    who = f"{run['operator']} on {run['controller']}, {run.get('version', 'unknown release')}"
+    return f"{times}  {' '.join(filter(None, what))}  {result}  by {who}"
 
 
 def _host_lines(name: str, host: Mapping[str, Any]) -> list[str]:
@@ -126,4 +177,8 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Name → function."""
-        return {"orbitbot_status_report": status_report, "orbitbot_status_screen": status_screen}
+        return {
+            "orbitbot_last_runs": last_runs,
+            "orbitbot_status_report": status_report,
+            "orbitbot_status_screen": status_screen,
+        }

@@ -31,7 +31,7 @@ CURRENT: Final = Path("/opt/orbitbot/current")
 SERVICES: Final = {"gateway": 3000, "ai": 3001, "speech": 3002}
 SUPERVISOR_SOCKET: Final = "/run/supervisor.sock"
 FIRST_CLIENT: Final = "padaria"
-PLAYBOOK_LOCK: Final = "/run/lock/orbitbot-playbook"  # `make` takes it, too
+PLAYBOOK_LOCK: Final = "/run/lock/orbitbot-playbook"  # one playbook of these tests at a time
 
 READY_TIMEOUT: Final = 90.0  # seconds
 PLAYBOOK_TIMEOUT: Final = 600.0  # seconds

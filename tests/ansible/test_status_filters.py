@@ -77,3 +77,58 @@ def test_the_screen_shows_what_is_not_well() -> None:
 
 def test_the_screen_says_when_the_api_cannot_be_asked() -> None:
     assert "clients: unknown: Connection refused" in status.status_screen(report("Connection refused"))
+
+
+def run(number: int, state: str, **facts: Any) -> dict[str, Any]:
+    """A run's record as `run_records` returns it."""
+    return {
+        "id": f"20260131T08000{number}Z-abcdef",
+        "playbook": "site",
+        "operator": "ana",
+        "controller": "laptop",
+        "inventories": ["/srv/fleet"],
+        "version": "0.1.0+3fa9c1d2e4b7",
+        "started_at": f"2026-01-31T08:00:0{number}+00:00",
+        "locked_at": "",
+        "ended_at": "" if state == "running" else "2026-01-31T08:05:00+00:00",
+        "state": state,
+        **facts,
+    }
+
+
+def test_the_last_runs_are_those_of_the_fleet_and_the_controllers_own_of_this_inventory() -> None:
+    locked = run(3, "running", locked_at="2026-01-31T08:00:04+00:00")
+    fleet = [locked, run(1, "interrupted", operator="rui")]
+    own = [run(4, "failed"), run(3, "running"), run(2, "ok", inventories=["/srv/other"])]
+    found = status.last_runs([fleet, own], "/srv/fleet")
+    assert [(each["id"][14], each["operator"], each["state"]) for each in found] == [
+        ("4", "ana", "failed"),
+        ("3", "ana", "running"),
+        ("1", "rui", "interrupted"),
+    ]
+    assert found[1]["locked_at"] == locked["locked_at"]
+    assert len(status.last_runs([fleet, own], "/srv/fleet", 1)) == 1
+
+
+def test_the_screen_tells_what_each_run_came_to() -> None:
+    counts = {"ok": 3, "changed": 2, "failed": 0, "unreachable": 0}
+    hosts = {"vps1": counts, "vps2": counts}
+    away = hosts | {"vps2": counts | {"unreachable": 1}}
+    runs = [
+        run(5, "running", client="acme", playbook="add-client", limit="vps1"),
+        run(4, "refused", check=True),
+        run(3, "failed", hosts=away, failure="vps2: Look at it: could not be reached"),
+        run(2, "interrupted"),
+        run(1, "ok", hosts=hosts),
+    ]
+    screen = status.status_screen(status.status_report({}, [], [], "", runs)).splitlines()
+    start = screen.index("last runs")
+    by = "by ana on laptop, 0.1.0+3fa9c1d2e4b7"
+    assert screen[start + 1 :] == [
+        f"  2026-01-31T08:00:05+00:00 to …  add-client acme --limit vps1  running  {by}",
+        f"  2026-01-31T08:00:04+00:00 to 08:05:00  site --check  REFUSED  {by}",
+        "  2026-01-31T08:00:03+00:00 to 08:05:00  site  FAILED on vps2 "
+        f"(vps2: Look at it: could not be reached)  {by}",
+        f"  2026-01-31T08:00:02+00:00 to 08:05:00  site  INTERRUPTED  {by}",
+        f"  2026-01-31T08:00:01+00:00 to 08:05:00  site  ok, 4 changed on 2 hosts  {by}",
+    ]
