@@ -135,8 +135,10 @@ def keep(session: Session | None, job: dict[str, Any], run: int) -> None:
 
 
 def how_it_ended(record: str) -> dict[str, Any] | None:
-    """The facts of the last line of the run's record, if that is its end."""
-    if not record or not Path(record).exists():
+    """The facts of the last line of the run's record, if that is its end; a run without one ended unknown."""
+    if not record:
+        return {"result": "unknown"}
+    if not Path(record).exists():
         return None
     lines = Path(record).read_text("utf-8").splitlines()
     last: dict[str, Any] = json.loads(lines[-1])

