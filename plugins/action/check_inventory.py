@@ -56,7 +56,8 @@ class ActionModule(ActionBase):
         for path in variable_files(inventory):
             where = path.relative_to(inventory)
             complaints += stray_file(where, groups)
-            complaints += file_complaints(where, self._loader.load_from_file(str(path)) or {}, known)
+            content = self._loader.load_from_file(str(path), cache="none")  # the cache is for trusted texts
+            complaints += file_complaints(where, content or {}, known)
         complaints += self._host_complaints(variables, roles, arguments["checks"], known)
         if complaints:
             raise AnsibleActionFail("\n".join(["", *complaints]))
