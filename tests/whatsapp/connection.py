@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.whatsapp.core import Core
 
 REFERENCES: Final = 6  # QR codes of one round; the client shows the first for 60 s and the others for 20 s
+FAREWELL: Final = 5.0  # seconds that a client has to leave after it was told to log in
 GROUP_SERVER: Final = "g.us"
 
 log = logging.getLogger(__name__)
@@ -267,8 +268,9 @@ class Connection:
     async def _take_query(self, node: Node) -> None:
         if node.text("type") == "result":
             if node.child("pair-device-sign") is not None:
+                # "Log in now." Closed at once, the client might not read it: it closes by itself.
                 self.send(Node("stream:error", {"code": "515"}))
-                self.close()
+                asyncio.get_running_loop().call_later(FAREWELL, self.close)
             return
         handlers: dict[tuple[str, str], Callable[[Node], Sequence[Node] | None]] = {
             ("encrypt", "get"): self._prekeys,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from orbitbot.bot.backoff import Backoff
-from orbitbot.bot.channels.channel import Channel, NotSent, Outbound
+from orbitbot.bot.channels.channel import Channel, NotSent, Outbound, Undeliverable
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.bot.models import Part, Turn
 from orbitbot.bot.splitting import typing_seconds
@@ -36,7 +36,7 @@ class Deliverer:
         self._retry_ceiling = retry_ceiling
 
     async def deliver(self, turn: Turn) -> None:
-        """Send what is left of the turn's answer; it is delivered when this returns.
+        """Send what is left of the turn's answer; it is delivered, or has failed, when this returns.
 
         Raises:
             JournalUnavailable: call again; what was marked stays marked.
@@ -49,9 +49,16 @@ class Deliverer:
             await self._type(turn.chat, part.text)
             # A part found in `sending` may have left before the bot died, or before a send broke off.
             doubtful = part.state == "sending"
-            while not await self._unstoppable(self._send(turn, part, len(parts), doubtful=doubtful)):
-                await asyncio.sleep(backoff.next())
-                doubtful = self._journal.parts(turn.id)[part.position - 1].state == "sending"
+            try:
+                while (
+                    pause := await self._unstoppable(self._send(turn, part, len(parts), doubtful=doubtful))
+                ) is not None:
+                    await asyncio.sleep(backoff.next(pause or None))
+                    doubtful = self._journal.parts(turn.id)[part.position - 1].state == "sending"
+            except Undeliverable as error:
+                self._journal.finish_turn(turn.id, "failed", error.reason, report=True)
+                self._on_report()
+                return
 
     async def _type(self, chat: str, text: str) -> None:
         seconds = typing_seconds(text, self._settings())
@@ -60,7 +67,8 @@ class Deliverer:
             await asyncio.sleep(seconds)
             await self._channel.typing(chat, active=False)
 
-    async def _send(self, turn: Turn, part: Part, parts: int, *, doubtful: bool) -> bool:
+    async def _send(self, turn: Turn, part: Part, parts: int, *, doubtful: bool) -> float | None:
+        """None once the part has left and is marked; else the seconds that the channel asks to wait."""
         facts = {"turn": turn.id, "part": part.position, "action": "send"}
         self._journal.begin_part(
             turn.id, part.position, maybe_repeated=doubtful and not self._channel.idempotent_send
@@ -76,18 +84,21 @@ class Deliverer:
         )
         try:
             await self._channel.send(message)
+        except Undeliverable as error:
+            log.warning("the channel refuses the answer", extra={**facts, "reason": error.detail})
+            raise
         except NotSent as error:
             if not doubtful:
                 self._journal.withdraw_part(turn.id, part.position)
             log.warning("part not sent, trying again", extra={**facts, "reason": error.detail})
-            return False
+            return error.retry_after or 0.0
         except Exception:  # whatever a channel's library raises: the part may or may not have left
             log.exception("a send broke off, trying again", extra=facts)
-            return False
+            return 0.0
         if await self._mark(turn, part):
             self._on_report()
             log.info("turn delivered", extra=facts)
-        return True
+        return None
 
     async def _mark(self, turn: Turn, part: Part) -> bool:
         """Mark a part that has left. While the disk is full this waits: to send again would be a double."""
@@ -99,7 +110,7 @@ class Deliverer:
                 log.critical("a sent part is not marked", extra={"turn": turn.id, "reason": error.detail})
                 await asyncio.sleep(backoff.next())
 
-    async def _unstoppable(self, sending: Coroutine[Any, Any, bool]) -> bool:
+    async def _unstoppable(self, sending: Coroutine[Any, Any, float | None]) -> float | None:
         """Let a send and its mark end together, even while the bot stops: else it might be repeated."""
         task = asyncio.ensure_future(sending)
         try:

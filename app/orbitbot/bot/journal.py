@@ -15,7 +15,15 @@ from typing import Any, Final
 import msgspec
 
 from orbitbot.bot.journal_schema import MIGRATIONS
-from orbitbot.bot.models import InboundEvent, JournaledMessage, Part, QueuedReport, StoredMedia, Turn
+from orbitbot.bot.models import (
+    InboundEvent,
+    JournaledMessage,
+    Part,
+    QueuedReport,
+    RemoteMedia,
+    StoredMedia,
+    Turn,
+)
 from orbitbot.contracts.bot import BotSettings
 from orbitbot.contracts.messages import SilenceReason
 from orbitbot.contracts.reports import Delivery, SetAside
@@ -96,12 +104,14 @@ class Journal:
     ) -> bool:
         """Journal a message, with its report if it is set aside. False if it was known already."""
         now = self._now()
+        wanted = event.remote_media if media is None and set_aside is None else None
         with self._transaction():
+            self._db.execute("DELETE FROM unread WHERE id = ?", (event.id,))
             added = self._db.execute(
                 """
                 INSERT INTO inbound (id, chat, contact, is_group, type, text, media, media_size, sent_at,
-                                     journaled_at, set_aside)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                     journaled_at, set_aside, remote_media)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (id) DO NOTHING
                 """,
                 (
@@ -116,6 +126,7 @@ class Journal:
                     event.sent_at,
                     now,
                     set_aside,
+                    None if wanted is None else msgspec.json.encode(wanted),
                 ),
             ).rowcount
             if added and set_aside:
@@ -131,6 +142,68 @@ class Journal:
                     )
                 )
         return bool(added)
+
+    def note_unread(self, event: InboundEvent) -> bool:
+        """Keep in mind a message that could not be read. False if it was journaled or noted before."""
+        with self._transaction():
+            return bool(
+                self._db.execute(
+                    """
+                    INSERT INTO unread SELECT ?, ?, ?, ?, ?, ?
+                    WHERE NOT EXISTS (SELECT 1 FROM inbound WHERE id = ?)
+                    ON CONFLICT (id) DO NOTHING
+                    """,
+                    (
+                        event.id,
+                        event.chat,
+                        event.contact,
+                        event.group,
+                        event.sent_at,
+                        self._now(),
+                        event.id,
+                    ),
+                ).rowcount
+            )
+
+    def give_up_unread(self, before: float) -> list[str]:
+        """Set aside, and report, what could not be read and was noted before the Unix time `before`."""
+        rows = self._read(
+            "SELECT id, chat, contact, is_group, sent_at FROM unread WHERE seen_at < ? ORDER BY seen_at",
+            before,
+        )
+        for message_id, chat, contact, group, sent_at in rows:
+            event = InboundEvent(
+                id=message_id,
+                chat=chat,
+                sender=contact,
+                type="text",
+                sent_at=sent_at,
+                group=bool(group),
+                kind="undecryptable",
+            )
+            self.record(event, set_aside="undecryptable")
+        return [message_id for message_id, *_ in rows]
+
+    def wanted_media(self) -> tuple[str, str, float, RemoteMedia] | None:
+        """The longest wanted voice note: message id, contact, when it was journaled, what to fetch it by."""
+        rows = self._read(
+            """
+            SELECT id, contact, journaled_at, remote_media FROM inbound
+            WHERE remote_media IS NOT NULL ORDER BY seq LIMIT 1
+            """
+        )
+        if not rows:
+            return None
+        ((message_id, contact, journaled_at, wanted),) = rows
+        return message_id, contact, journaled_at, msgspec.json.decode(wanted, type=RemoteMedia)
+
+    def settle_media(self, message_id: str, media: StoredMedia | None) -> None:
+        """A wanted voice note is there, or (None) will never be."""
+        with self._transaction():
+            self._db.execute(
+                "UPDATE inbound SET remote_media = NULL, media = ?, media_size = ? WHERE id = ?",
+                (media.digest if media else None, media.size if media else 0, message_id),
+            )
 
     def pending(self, contact: str) -> tuple[JournaledMessage, ...]:
         """The contact's messages that are not yet in a turn, in order."""
@@ -405,12 +478,14 @@ class Journal:
 
 
 _MESSAGE: Final = (
-    "id, chat, contact, is_group, type, text, media, media_size, sent_at, journaled_at"  # as _message reads
+    # as _message reads
+    "id, chat, contact, is_group, type, text, media, media_size, sent_at, journaled_at,"
+    " remote_media IS NOT NULL"
 )
 
 
 def _message(row: Sequence[Any]) -> JournaledMessage:
-    message_id, chat, contact, group, kind, text, media, media_size, sent_at, journaled_at = row
+    message_id, chat, contact, group, kind, text, media, media_size, sent_at, journaled_at, awaits = row
     return msgspec.convert(
         {
             "id": message_id,
@@ -422,6 +497,7 @@ def _message(row: Sequence[Any]) -> JournaledMessage:
             "media": None if media is None else {"digest": media, "size": media_size},
             "sent_at": sent_at,
             "journaled_at": journaled_at,
+            "awaits_media": bool(awaits),
         },
         JournaledMessage,
     )

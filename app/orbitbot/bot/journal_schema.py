@@ -65,4 +65,20 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         """,
         "CREATE TABLE state (key TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",
     ),
+    (
+        # What a voice note is fetched by (models.RemoteMedia as JSON), for as long as it is not there.
+        "ALTER TABLE inbound ADD COLUMN remote_media BLOB",
+        "CREATE INDEX inbound_remote_media ON inbound (seq) WHERE remote_media IS NOT NULL",
+        # Messages that could not be read and may yet come readable.
+        """
+        CREATE TABLE unread (
+            id TEXT PRIMARY KEY,
+            chat TEXT NOT NULL,
+            contact TEXT NOT NULL,
+            is_group INTEGER NOT NULL,
+            sent_at REAL NOT NULL,
+            seen_at REAL NOT NULL
+        ) STRICT
+        """,
+    ),
 )

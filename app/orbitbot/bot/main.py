@@ -10,8 +10,9 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +23,7 @@ from orbitbot.bot.gateway import POLL_WAIT, GatewayClient
 from orbitbot.bot.http import Http
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.bot.media import MediaStore
+from orbitbot.bot.media_fetching import MediaFetcher
 from orbitbot.bot.process_guard import AlreadyRunning, hold_lock
 from orbitbot.bot.receiving import Receiver
 from orbitbot.bot.reports import ReportQueue
@@ -34,6 +36,7 @@ from orbitbot.foundation.processes import ParentGone, die_with_parent
 
 EXIT_BROKEN: Final = 1
 HOUSEKEEPING_INTERVAL: Final = 3600.0  # seconds
+UNREAD_PATIENCE: Final = 3600.0  # seconds that a message's sender has to send it again, readable
 KEEP_FINAL: Final = 7 * 86_400.0  # seconds that final turns stay in the journal
 
 log = logging.getLogger(__name__)
@@ -53,9 +56,22 @@ def main(settings_path: Path) -> int:
         log.critical("not started: %s", error.detail, extra={"action": "start"})
         return os.EX_TEMPFAIL
     try:
-        return asyncio.run(Bot(settings).run())
+        status = asyncio.run(Bot(settings).run())
+        _end_hanging_threads(status)
+        return status
     finally:
         os.close(lock)
+
+
+def _end_hanging_threads(status: int) -> None:
+    """Exit at once if a library's thread would keep the process: everything is on disk."""
+    hanging = [
+        each.name for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()
+    ]
+    if hanging:
+        log.info("threads are left behind", extra={"threads": hanging, "action": "stop"})
+        logging.shutdown()
+        os._exit(status)
 
 
 class Bot:
@@ -118,12 +134,15 @@ class Bot:
             settings=lambda: sign_of_life.settings,
             on_pending=turns.notify,
             on_report=reports.notify,
+            on_media_wanted=lambda: fetcher.notify(),  # noqa: PLW0108  (made below)
         )
+        fetcher = MediaFetcher(journal, media, channel, on_settled=turns.notify, ceiling=ceiling)
 
         endless = [
             _endless("sign of life", sign_of_life.run()),
             _endless("reports", reports.run()),
-            _endless("housekeeping", keep_house(journal, media, sign_of_life)),
+            _endless("voice notes", fetcher.run()),
+            _endless("housekeeping", keep_house(journal, media, sign_of_life, reports.notify)),
         ]
         turns.start()
         await channel.start(receiver.receive, sign_of_life)
@@ -157,11 +176,26 @@ def make_channel(settings: ProcessSettings) -> Channel:
         from orbitbot.bot.channels.simulator import SimulatorChannel  # noqa: PLC0415  (others' stay unloaded)
 
         return SimulatorChannel(Path(settings.state_directory) / "simulator")
-    raise SettingsError(f"channel: {settings.channel!r} is not in this release; there is: simulator")
+    if settings.channel == "neonize":
+        from orbitbot.bot.channels.neonize import NeonizeChannel, Pace  # noqa: PLC0415
+
+        pace = Pace(
+            probe=settings.probe_seconds,
+            answer=settings.probe_answer_seconds,
+            connect=settings.connect_patience_seconds,
+            look=min(5.0, settings.probe_seconds / 2),
+        )
+        return NeonizeChannel(Path(settings.state_directory) / "neonize", pace)
+    raise SettingsError(
+        f"channel: {settings.channel!r} is not in this release; there are: neonize, simulator"
+    )
 
 
-async def keep_house(journal: Journal, media: MediaStore, sign_of_life: SignOfLife) -> None:
-    """Once an hour, remove what became final a week ago and voice notes that nobody needs.
+async def keep_house(
+    journal: Journal, media: MediaStore, sign_of_life: SignOfLife, on_report: Callable[[], None]
+) -> None:
+    """Once an hour, remove what became final a week ago and voice notes that nobody needs, and give up what
+    could not be read and was not sent again.
 
     A message stays known at least twice as long as the cut-off: delivered again after that, it is too old.
     """
@@ -170,6 +204,9 @@ async def keep_house(journal: Journal, media: MediaStore, sign_of_life: SignOfLi
             keep = max(KEEP_FINAL, 2 * sign_of_life.settings.max_age_seconds)
             journal.trim(time.time() - keep)
             sweep_media(journal, media)
+            if given_up := journal.give_up_unread(time.time() - UNREAD_PATIENCE):
+                log.warning("messages were never readable", extra={"messages": given_up, "action": "receive"})
+                on_report()
         except JournalUnavailable as error:
             log.critical("journal not trimmed", extra={"reason": error.detail, "action": "housekeeping"})
         await asyncio.sleep(HOUSEKEEPING_INTERVAL)

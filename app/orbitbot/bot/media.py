@@ -3,16 +3,18 @@
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from orbitbot.bot.files import open_regular, sync_directory
 from orbitbot.bot.journal import JournalUnavailable
-from orbitbot.bot.models import StoredMedia
+from orbitbot.bot.models import RemoteMedia, StoredMedia
 
 MAX_MEDIA_SIZE: Final = 16_000_000  # bytes; WhatsApp's own limit for audio
 _CHUNK: Final = 65_536  # bytes
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,20 @@ class MediaStore:
             finally:
                 temporary.unlink(missing_ok=True)
         return StoredMedia(digest.hexdigest(), size)
+
+    def find(self, wanted: RemoteMedia) -> StoredMedia | None:
+        """The file if it is here already, whoever sent it before; it need not be fetched again."""
+        if not _DIGEST.fullmatch(wanted.digest):
+            return None
+        try:
+            size = (self._directory / wanted.digest).stat().st_size
+        except FileNotFoundError:
+            return None
+        return StoredMedia(wanted.digest, size)
+
+    def new_file(self) -> Path:
+        """A name to fetch a file under; `keep` it afterwards, and remove it."""
+        return self._directory / f".{os.getpid()}.fetched"
 
     def chunks(self, media: StoredMedia) -> Iterator[bytes]:
         """The file's content, piece by piece."""

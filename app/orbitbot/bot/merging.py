@@ -63,4 +63,4 @@ def _fits(members: Sequence[JournaledMessage], message: JournaledMessage) -> boo
 
 
 def _lacks_media(message: JournaledMessage) -> bool:
-    return message.type == "voice" and message.media is None
+    return message.type == "voice" and message.media is None and not message.awaits_media

@@ -7,7 +7,7 @@ import msgspec
 
 from orbitbot.contracts.messages import MessageType
 
-EventKind = Literal["message", "status", "own"]
+EventKind = Literal["message", "status", "own", "history", "unsupported", "undecryptable"]
 
 # A journaled turn is `fixed` until the gateway has answered it, and `answered` until its first part is
 # on its way. The last three are final.
@@ -16,6 +16,20 @@ PartState = Literal["pending", "sending", "sent"]
 
 # An id becomes a form field's name and a file's name: visible ASCII without the path separator.
 ChannelId = Annotated[str, msgspec.Meta(pattern=r"^[!-.0-~]{1,128}\Z")]
+
+
+class RemoteMedia(msgspec.Struct, frozen=True, kw_only=True):
+    """A voice note that still has to be fetched.
+
+    Attributes:
+        source: what the channel fetches it by; nobody else understands it.
+        digest: SHA-256 of the file (hexadecimal) as its sender says.
+        size: in bytes, as its sender says.
+    """
+
+    source: bytes
+    digest: str
+    size: int
 
 
 class InboundEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +41,10 @@ class InboundEvent(msgspec.Struct, frozen=True, kw_only=True):
         sender: who wrote it.
         sent_at: Unix time in seconds by the channel's clock.
         media: a file with the voice note; the journal copies it, the channel may then remove it.
-        kind: `status` for a status broadcast, `own` for what this bot's own number sent.
+        remote_media: instead of `media`: the voice note is fetched once the message is journaled.
+        kind: `status` for a status broadcast, `own` for what this bot's own number sent, `history` for what
+            was written before the phone was linked, `unsupported` for a kind of message that nobody reads,
+            `undecryptable` for one that could not be read: the same message may yet come readable.
     """
 
     id: str
@@ -37,6 +54,7 @@ class InboundEvent(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: float
     text: str = ""
     media: Path | None = None
+    remote_media: RemoteMedia | None = None
     group: bool = False
     kind: EventKind = "message"
 
@@ -57,7 +75,8 @@ class JournaledMessage(msgspec.Struct, frozen=True, kw_only=True):
     """A message that is safe in the journal. Times are Unix seconds.
 
     Attributes:
-        media: None for a text, and for a voice note that was too large or empty to keep.
+        media: None for a text, and for a voice note that is not there (yet).
+        awaits_media: it is being fetched. Otherwise a voice note without one was too large, empty or gone.
     """
 
     id: str
@@ -69,6 +88,7 @@ class JournaledMessage(msgspec.Struct, frozen=True, kw_only=True):
     media: StoredMedia | None
     sent_at: float
     journaled_at: float
+    awaits_media: bool = False
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,8 @@ import msgspec
 
 from orbitbot.bot.channels.channel import UnusableEvent
 from orbitbot.bot.journal import Journal
-from orbitbot.bot.media import MediaStore
-from orbitbot.bot.models import ChannelId, InboundEvent
+from orbitbot.bot.media import MAX_MEDIA_SIZE, MediaStore
+from orbitbot.bot.models import ChannelId, InboundEvent, StoredMedia
 from orbitbot.bot.rules import set_aside_reason
 from orbitbot.contracts.bot import BotSettings
 from orbitbot.foundation.logs import mask_contact
@@ -24,6 +24,7 @@ class Receiver:
         settings: gives the settings of the moment.
         on_pending: told the contact whose message now waits for an answer.
         on_report: told that a report was queued.
+        on_media_wanted: told that a voice note has to be fetched.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Receiver:
         settings: Callable[[], BotSettings],
         on_pending: Callable[[str], None],
         on_report: Callable[[], None],
+        on_media_wanted: Callable[[], None] = lambda: None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._journal = journal
@@ -41,6 +43,7 @@ class Receiver:
         self._settings = settings
         self._on_pending = on_pending
         self._on_report = on_report
+        self._on_media_wanted = on_media_wanted
         self._now = now
 
     def receive(self, event: InboundEvent) -> None:
@@ -54,8 +57,25 @@ class Receiver:
             log.info("message delivered again", extra={"message_id": event.id, "action": "receive"})
             return
         event = _checked(event)
+        if event.kind == "undecryptable":
+            if self._journal.note_unread(event):
+                log.warning(
+                    "message could not be read; its sender is asked for it again",
+                    extra={
+                        "message_id": event.id,
+                        "action": "receive",
+                        "contact": mask_contact(event.contact),
+                    },
+                )
+            return
+        if event.remote_media and event.remote_media.size > MAX_MEDIA_SIZE:
+            log.warning(
+                "voice note is too large to fetch",
+                extra={"message_id": event.id, "action": "media", "bytes": event.remote_media.size},
+            )
+            event = msgspec.structs.replace(event, remote_media=None)
         reason = set_aside_reason(event, self._settings(), self._now())
-        stored = self._media.keep(event.media) if event.media and reason is None else None
+        stored = self._stored(event) if reason is None else None
         self._journal.record(event, stored, reason)
         log.info(
             "message set aside" if reason else "message journaled",
@@ -70,6 +90,13 @@ class Receiver:
             self._on_report()
         else:
             self._on_pending(event.contact)
+            if event.remote_media and stored is None:
+                self._on_media_wanted()
+
+    def _stored(self, event: InboundEvent) -> StoredMedia | None:
+        if event.media is not None:
+            return self._media.keep(event.media)
+        return self._media.find(event.remote_media) if event.remote_media else None
 
 
 def _checked(event: InboundEvent) -> InboundEvent:
@@ -79,7 +106,8 @@ def _checked(event: InboundEvent) -> InboundEvent:
             msgspec.convert(value, ChannelId)
         except msgspec.ValidationError as error:
             raise UnusableEvent(f"{name}: {error}") from error
-    if event.type == "voice" and event.media is None:
+    voice = event.type == "voice" and event.kind != "undecryptable"
+    if voice and event.media is None and event.remote_media is None:
         raise UnusableEvent("a voice note without a file")
     # PostgreSQL stores no NUL: U+FFFD stands for "something was here".
     return msgspec.structs.replace(event, text=event.text.replace("\0", "\ufffd"))

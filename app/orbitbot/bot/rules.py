@@ -17,8 +17,10 @@ def set_aside_reason(event: InboundEvent, settings: BotSettings, now: float) -> 
         (event.kind == "status", "status_broadcast"),
         (event.group and not settings.answer_groups, "group"),
         (_digits(event.sender) in map(_digits, settings.fleet_numbers), "fleet_number"),
+        (event.kind == "history", "history"),
         (now - event.sent_at > settings.max_age_seconds, "too_old"),
         (settings.muted, "muted"),
+        (event.kind == "unsupported", "unsupported"),
     )
     return next((reason for applies, reason in reasons if applies), None)
 

@@ -19,6 +19,9 @@ class ProcessSettings(Settings, frozen=True):
         request_timeout_seconds: how long the gateway may keep a request waiting; above the 25 s
             within which it answers a turn.
         retry_ceiling_seconds: the longest pause between two attempts, unless the gateway asks for more.
+        probe_seconds: between two round trips to WhatsApp that prove that it still answers.
+        probe_answer_seconds: for the answer; a connection without one is deaf and is made anew.
+        connect_patience_seconds: for a connection to WhatsApp to come about, or to come back by itself.
     """
 
     client_id: str
@@ -29,6 +32,9 @@ class ProcessSettings(Settings, frozen=True):
     log_level: str = "INFO"
     request_timeout_seconds: float = 40.0
     retry_ceiling_seconds: float = 15.0
+    probe_seconds: float = 60.0
+    probe_answer_seconds: float = 20.0
+    connect_patience_seconds: float = 90.0
 
 
 def load_process_settings(path: Path) -> ProcessSettings:

@@ -18,6 +18,7 @@ from orbitbot.contracts.bot import BotSettings
 from orbitbot.foundation.logs import mask_contact
 
 TURNS_AT_ONCE: Final = 16  # contacts whose turn is posted or delivered at the same time
+MEDIA_LOOK: Final = 30.0  # seconds between looks at a voice note that is being fetched
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,9 @@ class TurnTaker:
             return False
         now = self._now()
         if burst.is_due(now):
+            if any(each.awaits_media for each in burst.members):
+                await self._sleep_until_woken(contact, MEDIA_LOOK)  # whoever fetches it wakes us
+                return True
             turn_id = uuid.uuid4().hex
             self._journal.fix_turn(turn_id, burst.members)
             log.info(

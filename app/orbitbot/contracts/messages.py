@@ -22,6 +22,9 @@ FINAL_STATES: frozenset[TurnState] = frozenset({"delivered", "silenced", "failed
 SilenceReason = Literal[
     "group", "status_broadcast", "own_message", "fleet_number", "too_old", "muted", "human_took_over",
     "out_of_hours", "loop", "quota", "budget",
+    "history",        # from before the phone was linked: WhatsApp hands it over afterwards
+    "unsupported",    # a kind of message that nobody reads: a sticker, a picture without words, a place …
+    "undecryptable",  # could not be read, and was not sent again in time
 ]  # fmt: skip
 
 

@@ -33,6 +33,7 @@ class RecordingChannel:
 
     def __init__(self, *, idempotent_send: bool, latency: float = 0.0) -> None:
         self.idempotent_send = idempotent_send
+        self.acknowledges_early = False
         self.latency = latency
         self.trouble: dict[str, str] = {}
         self.arrived: list[Outbound] = []

@@ -1,6 +1,7 @@
 """What every channel is to the bot."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -45,6 +46,31 @@ class NotSent(Unavailable):
     title = "The channel could not take the message for the moment"
 
 
+class Undeliverable(OrbitBotError):
+    """The network will never take this message, however often it is sent."""
+
+    problem = "undeliverable"
+    title = "The channel refuses the message for good"
+
+    def __init__(self, detail: str, reason: str = "undeliverable") -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+class MediaGone(OrbitBotError):
+    """The file will never come, however often it is asked for."""
+
+    problem = "media-gone"
+    title = "The voice note is gone"
+
+
+class MediaUnavailable(Unavailable):
+    """The file could not be fetched now; it may come later."""
+
+    problem = "media-unavailable"
+    title = "The voice note could not be fetched"
+
+
 class UnusableEvent(OrbitBotError):
     """An event that can never be journaled, such as a voice note whose file is missing."""
 
@@ -75,10 +101,15 @@ class Channel(Protocol):
     Attributes:
         idempotent_send: two sends with one `send_id` reach the contact once. Without it, an answer whose
             bot died between send and mark is sent again and flagged as maybe repeated.
+        acknowledges_early: the network is told that a message arrived before the bot has it: what was not
+            journaled when the process ends is not offered again.
     """
 
     @property
     def idempotent_send(self) -> bool: ...
+
+    @property
+    def acknowledges_early(self) -> bool: ...
 
     async def start(self, receive: Receive, observer: Observer) -> None:
         """Begin to deliver events and to tell about the connection; returns once both are under way."""
@@ -92,12 +123,22 @@ class Channel(Protocol):
         """Send one message; returns when the channel has it.
 
         Raises:
-            NotSent: it certainly did not leave. After any other exception it may have.
+            NotSent: it certainly did not leave. After any exception but these two it may have.
+            Undeliverable: it did not, and never will.
         """
         ...
 
     async def typing(self, chat: str, *, active: bool) -> None:
         """Show the contact that an answer is being typed, or no longer is. Never raises."""
+        ...
+
+    async def fetch_media(self, source: bytes, target: Path) -> None:
+        """Write the voice note that `source` (`RemoteMedia.source`) leads to into a file.
+
+        Raises:
+            MediaGone: it never comes.
+            MediaUnavailable: try again later.
+        """
         ...
 
     async def pair(self) -> None:

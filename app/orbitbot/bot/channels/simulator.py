@@ -19,6 +19,7 @@ import msgspec
 
 from orbitbot.bot.backoff import Backoff
 from orbitbot.bot.channels.channel import (
+    MediaGone,
     NotPossible,
     NotSent,
     Observer,
@@ -74,6 +75,7 @@ class SimulatorChannel:
     """The bot's side of the directory."""
 
     idempotent_send = True
+    acknowledges_early = False
 
     def __init__(self, directory: Path) -> None:
         self._inbox = directory / "inbox"
@@ -131,6 +133,14 @@ class SimulatorChannel:
 
     async def typing(self, chat: str, *, active: bool) -> None:
         """Nobody looks."""
+
+    async def fetch_media(self, source: bytes, target: Path) -> None:  # noqa: ARG002  (a channel's signature)
+        """A voice note comes with its message.
+
+        Raises:
+            MediaGone: always.
+        """
+        raise MediaGone("the simulator's voice notes come with their messages")
 
     async def pair(self) -> None:
         """There is no phone to link.
