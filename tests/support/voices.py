@@ -107,6 +107,13 @@ def noise(seconds: float, rng: random.Random, level: float = 0.05) -> bytes:
     return ogg(samples)
 
 
+def with_noise(samples: Samples, decibels: float, seed: int) -> Samples:
+    """`samples` with white noise, so many decibels below the speech."""
+    generator = np.random.default_rng(seed)
+    level = float(np.sqrt(np.mean(samples[np.abs(samples) > 0.01] ** 2))) * 10 ** (-decibels / 20)
+    return (samples + generator.normal(0.0, level, len(samples))).astype(np.float32)
+
+
 def word_errors(said: str, heard: str) -> int:
     """How many words must be put in, left out or exchanged to get from `said` to `heard`."""
     reference, words = said.split(), heard.split()

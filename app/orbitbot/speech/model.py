@@ -1,33 +1,37 @@
-"""One Whisper model in memory, and how it is loaded: from a local directory, never from a hub.
+"""One Whisper model in memory: batches of windows through CTranslate2's encoder and decoder.
+
+faster-whisper loads it, from a local directory and never from a hub, and lends its spectrogram and tokenizer;
+the encoder and the decoder are called directly, on windows of different notes, languages and prompts.
 
 faster-whisper is imported where a model is loaded, not with this module: it takes half a second and
 60 MiB, which Granian's main process needs not have.
 """
 
 import logging
-import math
-import os
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import numpy as np
 
-from orbitbot.contracts.transcribe import Segment
 from orbitbot.foundation.errors import Unavailable
-from orbitbot.speech.decoding import Samples
-from orbitbot.speech.settings import ComputeType, Device
+from orbitbot.speech.attempts import Attempt
+from orbitbot.speech.hardware import Hardware
+from orbitbot.speech.pieces import Extractor, Features
+from orbitbot.speech.prompts import filled
 
 if TYPE_CHECKING:
+    from ctranslate2 import StorageView
     from faster_whisper import WhisperModel
+    from faster_whisper.tokenizer import Tokenizer
 
 RETRY_AFTER: Final = 5.0  # seconds, told to callers while a model cannot be loaded
 BEAM_SIZE: Final = 5
-TEMPERATURES: Final = (0.0, 0.2, 0.4)  # each tried where the one before gave a poor result
-SILENCE_PEAK: Final = 0.001  # of full scale (-60 dB): nothing louder is silence
-NO_SPEECH_PROBABILITY: Final = 0.8  # a segment above it is invented text, however sure its words are
-MIN_LOG_PROBABILITY: Final = -1.0  # a segment below it, after every temperature, is a guess
+BEST_OF: Final = 5  # samples of an attempt at a higher temperature
+MAX_LENGTH: Final = 448  # tokens of prompt and text together
+FIRST_STAMP_WITHIN: Final = 50  # stamps of 0.02 s: speech begins in the window's first second
 
 # What faster-whisper needs of a directory. Without tokenizer.json it would ask a hub for one.
 REQUIRED_FILES: Final = ("model.bin", "config.json", "tokenizer.json")
@@ -48,34 +52,24 @@ class ModelDescription(msgspec.Struct, frozen=True):
     prompts: bool = True
 
 
-class Heard(msgspec.Struct, frozen=True):
-    """What a model made of some audio.
+class Encoded(msgspec.Struct, frozen=True):
+    """What the encoder made of a window: row `row` of a batch, which stays where it was computed."""
 
-    Attributes:
-        text: the words; empty if nothing was heard, and `reason` then says why.
-        confidence: mean token probability, 0 to 1.
-    """
-
-    text: str
-    language: str
-    confidence: float = 0.0
-    segments: tuple[Segment, ...] = ()
-    reason: str = ""
+    batch: Any
+    row: int
 
 
 class SpeechModel:
-    """A loaded model. Safe to use from several threads; `num_workers` of them run at the same time."""
+    """A loaded model. Safe to use from several threads; `Hardware.workers` of them compute at once."""
 
     def __init__(
-        self,
-        name: str,
-        whisper: "WhisperModel",
-        description: ModelDescription,
-        device: str,
-        compute_type: str,
+        self, name: str, whisper: "WhisperModel", description: ModelDescription, hardware: Hardware
     ) -> None:
+        from faster_whisper.transcribe import get_suppressed_tokens  # noqa: PLC0415
+
         self.name = name
         self.test_model = description.test_model
+        self.extractor = Extractor(whisper.feature_extractor)
         self._prompts = description.prompts
         self.languages: tuple[str, ...] = tuple(
             code
@@ -84,95 +78,140 @@ class SpeechModel:
             or whisper.hf_tokenizer.token_to_id(f"<|{code}|>") is not None
         )
         self._whisper = whisper
-        self._says = f"{description.description or name} ({name} on {device}, {compute_type})"
+        self._tokenizer = lru_cache(maxsize=None)(self._new_tokenizer)  # there are a hundred languages
+        any_language = self._tokenizer(self.languages[0])
+        self.first_stamp: int = any_language.timestamp_begin
+        self._suppressed = list(get_suppressed_tokens(any_language, [-1]) or ())
+        self._says = f"{description.description or name} ({name} on {hardware})"
 
     def __str__(self) -> str:
         """Description, name, device and compute type."""
         return self._says
 
-    def transcribe(self, samples: Samples, language: str | None, prompt: str) -> Heard:
-        """Hear `samples` (mono, -1 to 1, 16 kHz). Blocks for as long as the model takes.
+    def unload(self) -> None:
+        """Give its memory back. It must not be used any more."""
+        self._whisper.model.unload_model()
 
-        Args:
-            language: a code of `languages`; None detects it.
-            prompt: text that names what the speaker may talk about; may be empty.
-        """
-        if not samples.size or float(np.abs(samples).max()) < SILENCE_PEAK:
-            return Heard("", language or "", reason="silence")
-        segments, info = self._whisper.transcribe(
-            samples,
-            language=language,
-            beam_size=BEAM_SIZE,
-            temperature=TEMPERATURES,
-            condition_on_previous_text=False,
-            initial_prompt=prompt if prompt and self._prompts else None,
-            vad_filter=True,
+    def _new_tokenizer(self, language: str) -> "Tokenizer":
+        from faster_whisper.tokenizer import Tokenizer  # noqa: PLC0415
+
+        multilingual = self._whisper.model.is_multilingual
+        return Tokenizer(self._whisper.hf_tokenizer, multilingual, task="transcribe", language=language)
+
+    def vocabulary(self, prompt: str) -> list[int]:
+        """The tokens of a prompt that names what the speaker may talk of, in a length that batches share."""
+        if not prompt or not self._prompts:
+            return []
+        return filled(self._whisper.hf_tokenizer.encode(" " + prompt.strip(), add_special_tokens=False).ids)
+
+    def beginning(self, language: str, vocabulary: Sequence[int]) -> list[int]:
+        """The tokens that the decoder begins with."""
+        tokenizer = self._tokenizer(language)
+        before = [tokenizer.sot_prev, *vocabulary] if vocabulary else []
+        return [*before, *tokenizer.sot_sequence]
+
+    def text(self, tokens: Sequence[int]) -> str:
+        """The words of tokens; time stamps and other special tokens are left out."""
+        return str(self._tokenizer(self.languages[0]).decode(list(tokens)))
+
+    def encode(self, windows: Sequence[Features]) -> list[Encoded]:
+        """Encode windows of (mel bins, 3000) each, together. Blocks for as long as it takes."""
+        from ctranslate2 import StorageView  # noqa: PLC0415
+
+        batch = self._whisper.model.encode(StorageView.from_array(np.stack(windows)))
+        return [Encoded(batch, row) for row in range(len(windows))]
+
+    def languages_of(self, windows: Sequence[Encoded]) -> list[str]:
+        """The language that each window is most probably in."""
+        if not self._whisper.model.is_multilingual:
+            return [self.languages[0]] * len(windows)
+        found = self._whisper.model.detect_language(_together(windows))
+        return [probabilities[0][0].removeprefix("<|").removesuffix("|>") for probabilities in found]
+
+    def decode(
+        self, windows: Sequence[Encoded], beginnings: Sequence[list[int]], temperature: float
+    ) -> list[Attempt]:
+        """Decode windows together; their beginnings must be of one length. Blocks for as long as it takes."""
+        how: dict[str, Any] = {"beam_size": BEAM_SIZE}
+        if temperature > 0:
+            how = {
+                "beam_size": 1,
+                "num_hypotheses": BEST_OF,
+                "sampling_topk": 0,
+                "sampling_temperature": temperature,
+            }
+        results = self._whisper.model.generate(
+            _together(windows),
+            list(beginnings),
+            max_length=MAX_LENGTH,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_tokens=self._suppressed,
+            max_initial_timestamp_index=FIRST_STAMP_WITHIN,
+            **how,
         )
-        heard = list(filter(_is_speech, segments))
-        if not heard:
-            return Heard("", language or "", reason="no speech heard")
-        return Heard(
-            text=" ".join(segment.text.strip() for segment in heard),
-            language=info.language,
-            confidence=_confidence(heard),
-            segments=tuple(Segment(s.start, s.end, s.text.strip()) for s in heard),
+        return [self._attempt(result, temperature) for result in results]
+
+    def _attempt(self, result: Any, temperature: float) -> Attempt:
+        tokens = tuple(result.sequences_ids[0])
+        return Attempt(
+            tokens=tokens,
+            text=self.text(tokens).strip(),
+            # CTranslate2 divides the sum by the length; the end of the text is a token, too
+            log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
+            no_speech=result.no_speech_prob,
+            temperature=temperature,
         )
 
 
-def _is_speech(segment: Any) -> bool:
-    return bool(
-        segment.text.strip()
-        and segment.no_speech_prob < NO_SPEECH_PROBABILITY
-        and segment.avg_logprob > MIN_LOG_PROBABILITY
-    )
+def _together(windows: Sequence[Encoded]) -> "StorageView":
+    """One batch of these rows: the one they came from, if it is all of that in order, else a new one."""
+    from ctranslate2 import Device, StorageView  # noqa: PLC0415
+
+    whole = windows[0].batch
+    if [(each.batch is whole, each.row) for each in windows] == [
+        (True, row) for row in range(whole.shape[0])
+    ]:
+        return whole
+    rows = []
+    arrays: dict[int, Any] = {}
+    for each in windows:
+        key = id(each.batch)
+        if key not in arrays:  # from a GPU: the fallback of a few windows is rare, and their copy is small
+            arrays[key] = np.asarray(
+                each.batch.to_device(Device.cpu) if each.batch.device != "cpu" else each.batch
+            )
+        rows.append(arrays[key][each.row])
+    return StorageView.from_array(np.stack(rows))
 
 
-def _confidence(segments: Iterable[Any]) -> float:
-    """Geometric mean of the tokens' probabilities."""
-    weighted = [(len(segment.tokens), segment.avg_logprob) for segment in segments]
-    tokens = sum(count for count, _ in weighted)
-    return math.exp(sum(count * each for count, each in weighted) / tokens) if tokens else 0.0
-
-
-def load_model(
-    name: str,
-    directory: Path,
-    *,
-    device: Device,
-    compute_type: ComputeType,
-    cpu_threads: int,
-    num_workers: int,
-) -> SpeechModel:
-    """Load the model in `directory` under `name`, see `SpeechSettings`.
+def load_model(name: str, directory: Path, hardware: Hardware) -> SpeechModel:
+    """Load the model in `directory` under `name`.
 
     Raises:
         Unavailable: the directory or a file in it is missing or unusable; the detail names it.
     """
-    from ctranslate2 import get_cuda_device_count  # noqa: PLC0415  (see the module's docstring)
     from faster_whisper import WhisperModel  # noqa: PLC0415
 
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)  # it tells of every note, twice
     try:
-        _check_directory(directory)
+        check_directory(directory)
         description = _read_description(directory / DESCRIPTION_FILE)
-        if device == "auto":
-            device = "cuda" if get_cuda_device_count() else "cpu"
-        if compute_type == "auto":
-            compute_type = "float16" if device == "cuda" else "int8"
         whisper = WhisperModel(
             str(directory),
-            device=device,
-            compute_type=compute_type,
-            cpu_threads=cpu_threads or max(1, len(os.sched_getaffinity(0)) // num_workers),
-            num_workers=num_workers,
+            device=hardware.device,
+            compute_type=hardware.compute_type,
+            cpu_threads=hardware.cpu_threads,
+            num_workers=hardware.workers,
             local_files_only=True,
         )
+        return SpeechModel(name, whisper, description, hardware)
     except Exception as error:  # CTranslate2, tokenizers and JSON each raise kinds of their own
         raise Unavailable(f"model {name!r}: {error}", retry_after=RETRY_AFTER) from error
-    return SpeechModel(name, whisper, description, device, compute_type)
 
 
-def _check_directory(directory: Path) -> None:
+def check_directory(directory: Path) -> None:
+    """Raise what is missing of a model's directory."""
     if not directory.is_dir():
         raise NotADirectoryError(f"{directory}: no such directory")
     for file in REQUIRED_FILES:

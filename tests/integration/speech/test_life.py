@@ -19,6 +19,7 @@ def test_ready_says_which_model_runs_on_what(node: SpeechNode) -> None:
     assert answer.json()["checks"] == {
         "model": {"ok": True, "detail": "test model, 107 words (medium on cpu, int8)"},
         "queue": {"ok": True, "detail": "0 of 32 notes"},
+        "state": {"ok": True, "detail": "takes notes"},
     }
     assert node.http.get("/healthz").json()["status"] == "alive"
 

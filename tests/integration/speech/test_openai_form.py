@@ -1,5 +1,7 @@
 """`POST /v1/audio/transcriptions`, asked by the `openai` client itself."""
 
+import re
+
 import openai
 import pytest
 
@@ -43,7 +45,32 @@ def test_text(client: openai.OpenAI, note: bytes) -> None:
 
 def test_what_is_not_offered_is_refused(client: openai.OpenAI, note: bytes) -> None:
     with client:
-        with pytest.raises(openai.BadRequestError, match="allowed: json, text, verbose_json"):
-            client.audio.transcriptions.create(file=("note.ogg", note), model="medium", response_format="srt")
+        with pytest.raises(openai.BadRequestError, match="allowed: json, text, srt, verbose_json, vtt"):
+            client.audio.transcriptions.create(
+                file=("note.ogg", note), model="medium", response_format="diarized_json"
+            )
         with pytest.raises(openai.BadRequestError, match="allowed: medium"):
-            client.audio.transcriptions.create(file=("note.ogg", note), model="whisper-1")
+            client.audio.transcriptions.create(file=("note.ogg", note), model="gpt-4o-transcribe")
+        with pytest.raises(openai.BadRequestError, match=r"temperature: 1\.5; allowed: 0 to 1"):
+            client.audio.transcriptions.create(file=("note.ogg", note), model="medium", temperature=1.5)
+        with pytest.raises(openai.BadRequestError, match="allowed: segment"):
+            client.audio.transcriptions.create(
+                file=("note.ogg", note),
+                model="medium",
+                response_format="verbose_json",
+                timestamp_granularities=["word"],
+            )
+
+
+def test_subtitles(client: openai.OpenAI, note: bytes) -> None:
+    with client:
+        srt = client.audio.transcriptions.create(
+            file=("note.ogg", note), model="whisper-1", response_format="srt", language="pt"
+        )
+        vtt = client.audio.transcriptions.create(
+            file=("note.ogg", note), model="whisper-1", response_format="vtt", language="pt"
+        )
+
+    clock = r"\d\d:\d\d:\d\d"
+    assert re.fullmatch(rf"1\n{clock},\d\d\d --> {clock},\d\d\d\n{SENTENCE}\n", str(srt))
+    assert re.fullmatch(rf"WEBVTT\n\n{clock}\.\d\d\d --> {clock}\.\d\d\d\n{SENTENCE}\n", str(vtt))

@@ -1,60 +1,17 @@
-"""Which segments count as heard, how sure the model is, and what a model directory must hold."""
+"""What a model directory must hold, and what a model says of itself."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from faster_whisper.transcribe import Segment
 
 from orbitbot.foundation.errors import Unavailable
-from orbitbot.speech.model import _confidence, _is_speech, load_model
+from orbitbot.speech.hardware import Hardware
+from orbitbot.speech.model import load_model
 from tests.support.voices import MODEL_DIRECTORY
-
-HEARD = Segment(
-    id=1,
-    seek=0,
-    start=0.0,
-    end=2.0,
-    text=" bom dia",
-    tokens=[300, 301],
-    avg_logprob=-0.1,
-    compression_ratio=1.0,
-    no_speech_prob=0.01,
-    words=None,
-    temperature=0.0,
-)
-
-
-def test_a_sure_segment_counts() -> None:
-    assert _is_speech(HEARD)
-
-
-@pytest.mark.parametrize(
-    "segment",
-    [
-        replace(HEARD, text="  "),
-        replace(HEARD, no_speech_prob=0.9),  # invented over silence, sure as its words may be
-        replace(HEARD, avg_logprob=-1.2),
-    ],
-)
-def test_an_empty_invented_or_guessed_segment_does_not(segment: Segment) -> None:
-    assert not _is_speech(segment)
-
-
-def test_confidence_is_the_geometric_mean_over_all_tokens() -> None:
-    sure, unsure = (
-        replace(HEARD, avg_logprob=0.0, tokens=[1] * 3),
-        replace(HEARD, avg_logprob=-0.4, tokens=[1]),
-    )
-
-    assert _confidence([sure]) == pytest.approx(1.0)
-    assert _confidence([sure, unsure]) == pytest.approx(0.9048, abs=1e-4)  # exp(-0.1)
 
 
 def load(directory: Path) -> str:
-    return str(
-        load_model("medium", directory, device="cpu", compute_type="auto", cpu_threads=1, num_workers=1)
-    )
+    return str(load_model("medium", directory, Hardware("cpu", "int8", 1, 1, 1, 4)))
 
 
 def test_the_test_model_says_what_it_is() -> None:
