@@ -36,6 +36,7 @@ PASSWORDS = (
     "vault_database_ai_password",
     "vault_redis_password",
     "vault_operator_password",
+    "vault_ai_sealing_secret",
 )
 KEY_PAIR = ("vault_signing_key", "vault_verify_key")
 AUTHORITY = ("vault_tls_ca_key", "vault_tls_ca_certificate")

@@ -14,13 +14,19 @@ from tests.support.keys import Keys
 from tests.support.net import free_port, wait_for
 from tests.support.openai_server import OpenAIServer
 from tests.support.postgres import Database
+from tests.support.redis import RedisServer
 from tests.support.stack import ORBITBOT, Service
 
-PROVIDER_TIMEOUT: Final = 2.0  # seconds
+PROVIDER_TIMEOUT: Final = 3.0  # seconds
 KEY: Final = "sk-test-0123456789"
+
+SEALING_SECRET: Final = "for-tests-only-sealing"
 
 _SETTINGS: Final = """
 verify_key_file = "{keys.public_file}"
+sealing_secret_file = "{sealing_secret_file}"
+redis_url = "{redis_url}"
+redis_password_file = "{redis_password_file}"
 [listen]
 port = {port}
 workers = 2
@@ -35,16 +41,31 @@ base_url = "{provider.url}"
 default_model = "test/default"
 api_key_file = "{key_file}"
 timeout_seconds = {timeout}
+first_token_seconds = 1.2
+stall_seconds = 0.8
+max_retries = 1
+breaker_failures = {breaker_failures}
 app_url = "https://shop.example"
 """
 
 
 def ai_service(
-    directory: Path, name: str, *, database: Database, provider: OpenAIServer, key_file: Path, keys: Keys
+    directory: Path,
+    name: str,
+    *,
+    database: Database,
+    provider: OpenAIServer,
+    key_file: Path,
+    keys: Keys,
+    redis: RedisServer | None = None,
+    breaker_failures: int = 1000,
+    more: str = "",
 ) -> Service:
     """An AI service with two worker processes, not yet started; its files are in `directory`."""
     port = free_port()
     settings_file = directory / f"{name}.toml"
+    sealing_secret_file = directory / "sealing-secret"
+    sealing_secret_file.write_text(SEALING_SECRET)
     settings_file.write_text(
         _SETTINGS.format(
             keys=keys,
@@ -53,7 +74,12 @@ def ai_service(
             provider=provider,
             key_file=key_file,
             timeout=PROVIDER_TIMEOUT,
+            sealing_secret_file=sealing_secret_file,
+            redis_url=redis.url if redis else "",
+            redis_password_file=redis.password_file if redis else "",
+            breaker_failures=breaker_failures,
         )
+        + more
     )
     command = [ORBITBOT, "ai", "--settings", str(settings_file)]
     return Service(name, command, directory / f"{name}.log", f"http://127.0.0.1:{port}")
@@ -86,7 +112,11 @@ class Ai:
         faq: list[tuple[str, str]] | None = None,
         **settings: Any,
     ) -> None:
-        """A client with one version of a configuration, as the gateway stores it."""
+        """A client with one version of a configuration, as the gateway stores it.
+
+        Its model is its own, so that no other test's failures have closed it.
+        """
+        settings.setdefault("model", f"test/{client_id}")
         if faq is not None:
             settings["faq"] = [{"question": question, "answer": answer} for question, answer in faq]
         with self.database.connect("postgres") as connection:

@@ -1,10 +1,11 @@
 """A local OpenAI-compatible server for tests: real HTTP, scripted answers, every request recorded.
 
 It is what the AI service's real `openai` client talks to. A *reply* decides what happens to one
-request; `replies` are used up in order, then `default` answers everything else.
+request; `replies` are used up in order, then `by_model` and `default` answer everything else.
 """
 
 import json
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -40,11 +41,30 @@ class Recorded:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: "_Server"
+    asked: Recorded
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.owner.take(Recorded(self.path, headers, json.loads(body)))(self)
+        self.asked = Recorded(self.path, headers, json.loads(body))
+        self.server.owner.take(self.asked)(self)
+
+    def do_GET(self) -> None:
+        self.server.owner.lists_read += 1
+        self.server.owner.models(self)
+
+    def begin_stream(self) -> None:
+        """Send the head of a streamed answer; it ends with the connection."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+
+    def event(self, content: object) -> None:
+        """Send one server-sent event."""
+        self.wfile.write(b"data: " + json.dumps(content, ensure_ascii=False).encode() + b"\n\n")
+        self.wfile.flush()
 
     def answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         """Send a whole answer."""
@@ -64,18 +84,121 @@ Reply = Callable[[_Handler], None]
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 256
     owner: "OpenAIServer"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that hangs up is what some tests want to see; it is no error here."""
 
 
-def says(text: str | None, usage: object = USAGE, model: str = "test/model") -> Reply:
-    """A completion with this text; `None` is JSON's null."""
+def chunk(text: str | None = None, **fields: Any) -> dict[str, Any]:
+    """One event of a streamed answer."""
+    delta = {} if text is None else {"content": text}
+    return {"id": "gen-1", "object": "chat.completion.chunk", "model": "test/model",
+            "choices": [{"index": 0, "delta": delta, "finish_reason": None, **fields}]}  # fmt: skip
+
+
+def says(text: str | None, usage: object = USAGE, model: str = "test/model", finish: str = "stop") -> Reply:
+    """A completion with this text, streamed word by word if the caller wants it so; `None` is JSON's null."""
+
+    def reply(handler: _Handler) -> None:
+        if not handler.asked.body.get("stream"):
+            message = {"role": "assistant", "content": text}
+            choice = {"index": 0, "finish_reason": finish, "message": message}
+            body({"id": "gen-1", "object": "chat.completion", "model": model, "choices": [choice],
+                  "usage": usage})(handler)  # fmt: skip
+            return
+        handler.begin_stream()
+        handler.wfile.write(b": OPENROUTER PROCESSING\n\n")
+        for word in re.findall(r"\s*\S+|\s+$", text or ""):
+            handler.event(chunk(word) | {"model": model})
+        handler.event(chunk(finish_reason=finish) | {"model": model})
+        handler.event({"id": "gen-1", "model": model, "choices": [], "usage": usage})
+        handler.wfile.write(b"data: [DONE]\n\n")
+
+    return reply
+
+
+def says_whole(text: str) -> Reply:
+    """A completion as one JSON document, although it was to be streamed."""
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
-    return body(
-        {"id": "gen-1", "object": "chat.completion", "model": model, "choices": [choice], "usage": usage}
-    )
+    return body({"id": "gen-1", "model": "test/model", "choices": [choice], "usage": USAGE})
+
+
+def calls_tools(*calls: tuple[str, str]) -> Reply:
+    """A completion that calls tools, each (name, arguments as JSON), in pieces as services send them."""
+
+    def reply(handler: _Handler) -> None:
+        handler.begin_stream()
+        for index, (name, arguments) in enumerate(calls):
+            first = {"index": index, "id": f"call-{index}", "type": "function",
+                     "function": {"name": name, "arguments": arguments[:3]}}  # fmt: skip
+            rest = {"index": index, "function": {"arguments": arguments[3:]}}
+            for part in (first, rest):
+                handler.event({"model": "test/model", "choices": [{"delta": {"tool_calls": [part]}}]})
+        handler.event(chunk(finish_reason="tool_calls"))
+        handler.event({"choices": [], "usage": USAGE})
+        handler.wfile.write(b"data: [DONE]\n\n")
+
+    return reply
+
+
+def streams(*events: object, done: bool = False) -> Reply:
+    """Any events, and then the end of the connection."""
+
+    def reply(handler: _Handler) -> None:
+        handler.begin_stream()
+        for each in events:
+            handler.event(each)
+        if done:
+            handler.wfile.write(b"data: [DONE]\n\n")
+
+    return reply
+
+
+def stalls_after(text: str) -> Reply:
+    """Begin to answer, and then send comments for ever."""
+
+    def reply(handler: _Handler) -> None:
+        handler.begin_stream()
+        handler.event(chunk(text))
+        while not handler.server.owner.released.wait(0.1):
+            handler.wfile.write(b": still here\n\n")
+            handler.wfile.flush()
+
+    return reply
+
+
+def drips(handler: _Handler) -> None:
+    """One byte at a time, and no end."""
+    handler.begin_stream()
+    for byte in b"data: " + b"x" * 10_000:
+        handler.wfile.write(bytes([byte]))
+        handler.wfile.flush()
+        if handler.server.owner.released.wait(0.1):
+            return
+
+
+def cuts_stream(handler: _Handler) -> None:
+    """Promise chunks, send half an answer and hang up."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "text/event-stream")
+    handler.send_header("Transfer-Encoding", "chunked")
+    handler.end_headers()
+    event = b"data: " + json.dumps(chunk("Meia res")).encode() + b"\n\n"
+    handler.wfile.write(f"{len(event):x}\r\n".encode() + event + b"\r\n")
+    handler.wfile.flush()
+    handler.close_connection = True
+
+
+def model_list(**prices: tuple[float, float, int]) -> Reply:
+    """A list of models: name → USD for a token of the prompt and of the answer, context; `__` is a slash."""
+    data = [
+        {"id": name.replace("__", "/"), "context_length": context,
+         "pricing": {"prompt": f"{prompt:.10f}", "completion": f"{completion:.10f}"}}
+        for name, (prompt, completion, context) in prices.items()
+    ]  # fmt: skip
+    return body({"data": data})
 
 
 def body(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Reply:
@@ -115,6 +238,9 @@ class OpenAIServer:
 
     def __init__(self) -> None:
         self.default: Reply = says("Tudo certo!")
+        self.models: Reply = fails(404)
+        self.lists_read = 0
+        self.by_model: dict[str, Reply] = {}
         self.replies: deque[Reply] = deque()
         self.requests: list[Recorded] = []
         self.released = threading.Event()
@@ -132,7 +258,9 @@ class OpenAIServer:
         """Record a request and choose its reply."""
         with self._lock:
             self.requests.append(request)
-            return self.replies.popleft() if self.replies else self.default
+            if self.replies:
+                return self.replies.popleft()
+            return self.by_model.get(str(request.body.get("model")), self.default)
 
     def reset(self) -> None:
         """Forget requests and replies, and release what hangs."""
@@ -141,6 +269,7 @@ class OpenAIServer:
             self.released = threading.Event()
             self.replies.clear()
             self.requests.clear()
+            self.by_model.clear()
             self.default = says("Tudo certo!")
 
     def start(self) -> None:

@@ -1,12 +1,13 @@
 """What the AI service works with: the client's profile, the exchanges, the question and the answer."""
 
-from typing import Literal
+from datetime import datetime
 
 import msgspec
 
+from orbitbot.contracts.chat import AnswerSource
 from orbitbot.contracts.configure import ClientSettings
 
-Source = Literal["provider", "faq", "no_answer", "not_heard"]
+Source = AnswerSource
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -16,6 +17,7 @@ class Profile(msgspec.Struct, frozen=True):
         revision: changes with every stored change of the configuration.
         language: BCP 47.
         timezone: IANA.
+        sealed_key: its own provider key, encrypted; None for the operator's.
     """
 
     client_id: str
@@ -25,6 +27,7 @@ class Profile(msgspec.Struct, frozen=True):
     timezone: str
     personality: str
     settings: ClientSettings
+    sealed_key: bytes | None = None
 
 
 class PastExchange(msgspec.Struct, frozen=True):
@@ -32,6 +35,23 @@ class PastExchange(msgspec.Struct, frozen=True):
 
     question: str
     answer: str
+    at: datetime | None = None
+
+
+class Memory(msgspec.Struct, frozen=True):
+    """What is remembered of a contact.
+
+    Attributes:
+        history: exchanges that are in no summary, newest first, not yet cut to a budget.
+        summary: of what was said before them.
+        facts: what the client's people have noted.
+        paused: why a person has this chat; empty if nobody has.
+    """
+
+    history: tuple[PastExchange, ...] = ()
+    summary: str = ""
+    facts: tuple[str, ...] = ()
+    paused: str = ""
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -40,15 +60,16 @@ class Question(msgspec.Struct, frozen=True):
     Attributes:
         message: what the contact wrote or said.
         spoken: (part of) the message was transcribed from voice notes.
-        history: earlier exchanges with this contact, newest first, not yet cut to a budget.
-        facts: what the plugins say about this moment.
+        now: what the plugins say about this moment.
     """
 
     profile: Profile
     message: str
     spoken: bool = False
-    history: tuple[PastExchange, ...] = ()
-    facts: tuple[str, ...] = ()
+    memory: Memory = Memory()
+    now: tuple[str, ...] = ()
+    turn: str = ""
+    contact: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -61,6 +82,7 @@ class Answer(msgspec.Struct, frozen=True):
     completion_tokens: int = 0
     cost_usd: float = 0.0
     provider_ms: float = 0.0
+    silenced: str = ""
 
 
 class Exchange(msgspec.Struct, frozen=True):

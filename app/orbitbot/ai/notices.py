@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, Literal
 
-Notice = Literal["no_answer", "not_heard"]
+Notice = Literal["no_answer", "not_heard", "get_back", "budget", "handed_over"]
 
 DEFAULT_LANGUAGE: Final = "en"
 

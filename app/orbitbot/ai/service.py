@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import pluggy
 
-from orbitbot.ai.models import Answer, Exchange, PastExchange, Profile, Question
+from orbitbot.ai.models import Answer, Exchange, Memory, Profile, Question
 from orbitbot.ai.notices import notice
 from orbitbot.ai.providers.selection import Providers
 from orbitbot.ai.store import Store
@@ -74,7 +74,7 @@ class ChatService:
         check_length("contact", request.contact, ID_LIMIT)
         if not request.turn:
             profile = await self._store.profile(request.client_id)
-            return _response(await self._answer(profile, request, history=()), repeated=False)
+            return _response(await self._answer(profile, request, Memory()), repeated=False)
         exchange, made = await self._once(request)
         if exchange.contact != request.contact:
             raise Conflict("this turn belongs to another contact")
@@ -99,10 +99,10 @@ class ChatService:
 
     async def _answer_and_keep(self, request: ChatRequest) -> _Result:
         profile = await self._store.profile(request.client_id)
-        stored, history = await self._store.recall(request.client_id, request.turn, request.contact)
+        stored, memory = await self._store.recall(request.client_id, request.turn, request.contact)
         if stored is not None:
             return stored, False
-        answer = await self._answer(profile, request, history)
+        answer = await self._answer(profile, request, memory)
         exchange = Exchange(request.turn, request.contact, request.message, answer)
         exchange, made = await self._store.keep(request.client_id, exchange)
         log.info(
@@ -119,9 +119,9 @@ class ChatService:
         )
         return exchange, made
 
-    async def _answer(
-        self, profile: Profile, request: ChatRequest, history: tuple[PastExchange, ...]
-    ) -> Answer:
+    async def _answer(self, profile: Profile, request: ChatRequest, memory: Memory) -> Answer:
+        if memory.paused:
+            return Answer("", model="", source="silenced", silenced="human_took_over")
         if not request.heard and not request.message.strip():
             text = profile.settings.not_heard_text or notice("not_heard", profile.language)
             return Answer(text, model="", source="not_heard")
@@ -130,8 +130,10 @@ class ChatService:
             profile=profile,
             message=request.message,
             spoken=request.type == "voice",
-            history=history,
-            facts=tuple(prompt_facts(self._plugins, context)),
+            memory=memory,
+            now=tuple(prompt_facts(self._plugins, context)),
+            turn=request.turn,
+            contact=request.contact,
         )
         return await self._providers.answer(question)
 

@@ -2,48 +2,82 @@
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
-from orbitbot.ai.models import Answer, Exchange, PastExchange, Profile
+from orbitbot.ai.models import Answer, Exchange, Memory, PastExchange, Profile
 from orbitbot.contracts.configure import ClientSettings
 from orbitbot.foundation.database import Connection, Database
 from orbitbot.foundation.errors import NotFound
 
-PROFILE_LIFETIME: Final = 3.0  # seconds until a changed configuration is seen
+PROFILE_LIFETIME: Final = 1.5  # seconds until a changed configuration is seen
 PROFILES_KEPT: Final = 2_000  # clients, per process
 HISTORY_LIMIT: Final = 100  # exchanges read at most; the token budget usually cuts far earlier
 
 _SETTINGS: Final = {field.encode_name for field in msgspec.structs.fields(ClientSettings)}
 
 _PROFILE = """
-SELECT c.name, c.language, c.timezone, v.version || '/' || v.created_at, v.personality, v.settings::text
+SELECT c.name, c.language, c.timezone, v.version || '/' || v.created_at, v.personality, v.settings::text,
+       k.sealed
 FROM clients c
 LEFT JOIN client_configs v ON v.client_id = c.id AND v.version = c.config_version
+LEFT JOIN provider_keys k ON k.client_id = c.id
 WHERE c.id = %s AND c.state <> 'removed'
 """
 
 _EXCHANGE = """
 SELECT turn_id, contact, question, answer, model, source, prompt_tokens, completion_tokens,
-       cost_usd::double precision, provider_ms
+       cost_usd::double precision, provider_ms, coalesce(silenced_reason, '')
 FROM exchanges
 WHERE client_id = %s AND turn_id = %s
 """
 
+_RECALL = """
+SELECT s.text, f.facts, p.reason, e.turn_id, e.contact, e.question, e.answer, e.model, e.source,
+       e.prompt_tokens, e.completion_tokens, e.cost_usd::double precision, e.provider_ms,
+       coalesce(e.silenced_reason, '')
+FROM (SELECT) AS one
+LEFT JOIN exchanges e ON e.client_id = %(client)s AND e.turn_id = %(turn)s
+LEFT JOIN summaries s ON s.client_id = %(client)s AND s.contact = %(contact)s
+LEFT JOIN contact_facts f ON f.client_id = %(client)s AND f.contact = %(contact)s
+LEFT JOIN paused_chats p ON p.client_id = %(client)s AND p.contact = %(contact)s
+                        AND (p.until IS NULL OR p.until > now())
+"""
+
 _HISTORY = """
-SELECT question, answer
+SELECT question, answer, created_at
 FROM exchanges
-WHERE client_id = %s AND contact = %s AND source <> 'not_heard'
+WHERE client_id = %(client)s AND contact = %(contact)s AND source NOT IN ('not_heard', 'silenced')
+  AND created_at > coalesce((SELECT until FROM summaries
+                             WHERE client_id = %(client)s AND contact = %(contact)s), '-infinity')
 ORDER BY created_at DESC
-LIMIT %s
+LIMIT %(limit)s
 """
 
 _INSERT = """
 INSERT INTO exchanges (client_id, turn_id, contact, question, answer, model, source,
-                       prompt_tokens, completion_tokens, cost_usd, provider_ms)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                       prompt_tokens, completion_tokens, cost_usd, provider_ms, silenced_reason)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, nullif(%s, ''))
 ON CONFLICT (client_id, turn_id) DO NOTHING
+"""
+
+# Only while there is something that it is a summary of: an erased contact stays erased.
+_SUMMARISE = """
+INSERT INTO summaries AS s (client_id, contact, text, until)
+SELECT %(client)s, %(contact)s, %(text)s, %(until)s
+WHERE EXISTS (SELECT FROM exchanges
+              WHERE client_id = %(client)s AND contact = %(contact)s AND created_at = %(until)s)
+ON CONFLICT (client_id, contact) DO UPDATE
+SET text = EXCLUDED.text, until = EXCLUDED.until, updated_at = now()
+WHERE s.until < EXCLUDED.until
+"""
+
+_PREVIOUS = """
+SELECT question, answer, created_at FROM exchanges
+WHERE client_id = %s AND contact = %s AND source NOT IN ('not_heard', 'silenced')
+ORDER BY created_at DESC LIMIT 1
 """
 
 
@@ -71,11 +105,11 @@ class Store:
         if row is None:
             self._profiles.pop(client_id, None)
             raise NotFound(f"there is no client {client_id}")
-        name, language, timezone, revision, personality, settings = row
+        name, language, timezone, revision, personality, settings, sealed = row
         if kept is not None and revision == kept[1].revision:
             decoded = kept[1].settings
         else:
-            decoded = _settings(settings or "{}")
+            decoded = decode_settings(settings or "{}")
         profile = Profile(
             client_id=client_id,
             revision=revision or "",
@@ -84,22 +118,36 @@ class Store:
             timezone=timezone,
             personality=personality or "",
             settings=decoded,
+            sealed_key=sealed,
         )
         if len(self._profiles) >= PROFILES_KEPT:
             self._profiles.clear()
         self._profiles[client_id] = (self._now(), profile)
         return profile
 
-    async def recall(
-        self, client_id: str, turn: str, contact: str
-    ) -> tuple[Exchange | None, tuple[PastExchange, ...]]:
-        """The stored exchange of `turn`, if any; else the contact's history, newest first."""
+    def forget_profile(self, client_id: str) -> None:
+        """Read the client's profile anew: this very process has changed something of it."""
+        self._profiles.pop(client_id, None)
+
+    async def recall(self, client_id: str, turn: str, contact: str) -> tuple[Exchange | None, Memory]:
+        """The stored exchange of `turn`, if any; else what is remembered of the contact."""
+        wanted = {"client": client_id, "turn": turn, "contact": contact, "limit": HISTORY_LIMIT}
         async with self._database.client(client_id) as connection:
-            stored = await _exchange(connection, client_id, turn)
-            if stored is not None:
-                return stored, ()
-            cursor = await connection.execute(_HISTORY, (client_id, contact, HISTORY_LIMIT))
-            return None, tuple(PastExchange(question, answer) for question, answer in await cursor.fetchall())
+            row = await (await connection.execute(_RECALL, wanted)).fetchone()
+            if row is None:
+                raise LookupError("a SELECT of one row returned none")
+            summary, facts, paused, stored_turn, *stored = row
+            if stored_turn is not None:
+                return Exchange(stored_turn, stored[0], stored[1], Answer(*stored[2:])), Memory()
+            cursor = await connection.execute(_HISTORY, wanted)
+            history = tuple(PastExchange(*each) for each in await cursor.fetchall())
+        return None, Memory(history, summary or "", tuple(facts or ()), paused or "")
+
+    async def previous(self, client_id: str, contact: str) -> PastExchange | None:
+        """The contact's last exchange, if there is one."""
+        async with self._database.client(client_id) as connection:
+            row = await (await connection.execute(_PREVIOUS, (client_id, contact))).fetchone()
+        return None if row is None else PastExchange(*row)
 
     async def keep(self, client_id: str, exchange: Exchange) -> tuple[Exchange, bool]:
         """Store an exchange. Returns what is stored under its turn, and whether this call stored it.
@@ -113,7 +161,7 @@ class Store:
                 (
                     client_id, exchange.turn, exchange.contact, exchange.question, answer.text, answer.model,
                     answer.source, answer.prompt_tokens, answer.completion_tokens, answer.cost_usd,
-                    answer.provider_ms,
+                    answer.provider_ms, answer.silenced,
                 ),
             )  # fmt: skip
             if cursor.rowcount == 1:
@@ -123,8 +171,14 @@ class Store:
             raise NotFound(f"there is no client {client_id}")
         return winner, False
 
+    async def summarise(self, client_id: str, contact: str, text: str, until: datetime) -> bool:
+        """Store a summary of everything up to `until`; False if a later one, or nothing at all, is there."""
+        fields = {"client": client_id, "contact": contact, "text": text, "until": until}
+        async with self._database.client(client_id) as connection:
+            return bool((await connection.execute(_SUMMARISE, fields)).rowcount)
 
-def _settings(stored: str) -> ClientSettings:
+
+def decode_settings(stored: str) -> ClientSettings:
     """The stored settings, without fields that only a newer release knows (as after a rollback)."""
     fields: dict[str, Any] = msgspec.json.decode(stored, type=dict[str, Any])
     return msgspec.convert({name: fields[name] for name in fields.keys() & _SETTINGS}, ClientSettings)

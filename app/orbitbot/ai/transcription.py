@@ -5,9 +5,9 @@ from typing import Final
 from rapidfuzz import fuzz
 
 from orbitbot.ai.models import Profile
+from orbitbot.ai.money import BudgetReachedError
 from orbitbot.ai.prompt import PromptMessage, estimate_tokens, language_name
-from orbitbot.ai.providers.base import ProviderError
-from orbitbot.ai.providers.selection import Providers
+from orbitbot.ai.providers.answering import Asking, LanguageModels, NoModelError
 from orbitbot.ai.service import MESSAGE_LIMIT, check_length
 from orbitbot.ai.store import Store
 from orbitbot.ai.words import words
@@ -33,9 +33,9 @@ _INSTRUCTIONS: Final = (
 class TranscriptionService:
     """Asks the language model, if one is in use, and checks that it only did what it was asked to."""
 
-    def __init__(self, store: Store, providers: Providers) -> None:
+    def __init__(self, store: Store, models: LanguageModels) -> None:
         self._store = store
-        self._providers = providers
+        self._models = models
 
     async def improve(self, request: ImproveTranscription) -> ImprovedTranscription:
         """The improved text, or the input where the model is not there, fails or went too far.
@@ -52,21 +52,22 @@ class TranscriptionService:
         profile: Profile | None = None
         if request.client_id:
             profile = await self._store.profile(check_client_id(request.client_id))
-        online = self._providers.online()
-        if online is None or not raw.strip():
+        if profile is None or not self._models.has_key(profile) or not raw.strip():
             return ImprovedTranscription(raw)
         try:
-            completion = await online.complete(
-                _messages(raw, request.context, profile),
-                model=profile.settings.model if profile else "",
-                temperature=TEMPERATURE,
-                max_tokens=estimate_tokens((raw,)) * TOKENS_FACTOR,
+            asked = await self._models.ask(
+                Asking(
+                    profile=profile,
+                    messages=tuple(_messages(raw, request.context, profile)),
+                    purpose="transcription",
+                    temperature=TEMPERATURE,
+                    max_tokens=estimate_tokens((raw,)) * TOKENS_FACTOR,
+                )
             )
-        except ProviderError as error:
-            self._providers.note_failure(error, request.client_id)
+        except (NoModelError, BudgetReachedError):
             return ImprovedTranscription(raw)
-        self._providers.note_success()
-        return ImprovedTranscription(completion.text if is_same_text(raw, completion.text) else raw)
+        improved = asked.completion.text
+        return ImprovedTranscription(improved if is_same_text(raw, improved) else raw)
 
 
 def is_same_text(raw: str, improved: str) -> bool:

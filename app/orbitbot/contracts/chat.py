@@ -4,7 +4,14 @@ from typing import Literal
 
 import msgspec
 
-from orbitbot.contracts.messages import MessageType
+from orbitbot.contracts.messages import MessageType, SilenceReason
+
+# Who made the answer: a language model; the client's own FAQ; nobody (it says so); a voice note without
+# words; an earlier equal answer; a plugin; the text for an empty budget; the text for when no model can
+# be reached; and for a turn that is not answered at all, nobody.
+AnswerSource = Literal[
+    "provider", "faq", "no_answer", "not_heard", "cache", "plugin", "budget", "get_back", "silenced"
+]
 
 
 class ChatRequest(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -30,16 +37,17 @@ class ChatResponse(msgspec.Struct, rename="camel"):
     """The answer and what it took.
 
     Attributes:
-        source: `provider` (a language model), `faq` (the offline provider knew the answer), `no_answer`
-            (it did not, and said so) or `not_heard`.
+        source: see `AnswerSource`.
+        silenced: why the turn is not to be answered; `response` is empty then.
         provider_ms: time spent waiting for the provider, in milliseconds.
     """
 
     response: str
     model: str
-    source: Literal["provider", "faq", "no_answer", "not_heard"]
+    source: AnswerSource
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cost_usd: float = 0.0
     provider_ms: float = 0.0
+    silenced: SilenceReason | Literal[""] = ""
     repeated: bool = False  # the stored answer of an earlier call

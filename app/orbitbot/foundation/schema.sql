@@ -5,6 +5,25 @@ CREATE FUNCTION public.current_client() RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     AS $$ SELECT nullif(current_setting('orbitbot.client_id', true), '') $$;
 
+CREATE TABLE public.ai_calls (
+    client_id text NOT NULL,
+    id uuid NOT NULL,
+    turn_id text DEFAULT ''::text NOT NULL,
+    purpose text NOT NULL,
+    model text NOT NULL,
+    own_key boolean NOT NULL,
+    outcome text NOT NULL,
+    prompt_tokens integer DEFAULT 0 NOT NULL,
+    completion_tokens integer DEFAULT 0 NOT NULL,
+    cost_usd numeric(14,8) DEFAULT 0 NOT NULL,
+    estimated boolean DEFAULT false NOT NULL,
+    milliseconds double precision DEFAULT 0 NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT ai_calls_purpose_check CHECK ((purpose = ANY (ARRAY['chat'::text, 'summary'::text, 'transcription'::text, 'test'::text, 'judge'::text])))
+);
+
+ALTER TABLE ONLY public.ai_calls FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.bot_status (
     client_id text NOT NULL,
     state text NOT NULL,
@@ -24,10 +43,34 @@ CREATE TABLE public.client_configs (
     personality text NOT NULL,
     settings jsonb NOT NULL,
     author text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    name text,
+    language text,
+    timezone text,
+    note text DEFAULT ''::text NOT NULL
 );
 
 ALTER TABLE ONLY public.client_configs FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.client_events (
+    client_id text NOT NULL,
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    contact text DEFAULT ''::text NOT NULL,
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE ONLY public.client_events FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE public.client_events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.client_events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.clients (
     id text NOT NULL,
@@ -47,6 +90,16 @@ CREATE TABLE public.clients (
 
 ALTER TABLE ONLY public.clients FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.contact_facts (
+    client_id text NOT NULL,
+    contact text NOT NULL,
+    facts jsonb NOT NULL,
+    author text NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.contact_facts FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.credentials (
     id text NOT NULL,
     client_id text NOT NULL,
@@ -58,6 +111,16 @@ CREATE TABLE public.credentials (
 );
 
 ALTER TABLE ONLY public.credentials FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.erasures (
+    client_id text NOT NULL,
+    id uuid NOT NULL,
+    author text NOT NULL,
+    counts jsonb NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.erasures FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.exchanges (
     client_id text NOT NULL,
@@ -72,7 +135,8 @@ CREATE TABLE public.exchanges (
     cost_usd numeric(12,6) DEFAULT 0 NOT NULL,
     provider_ms double precision DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT exchanges_source_check CHECK ((source = ANY (ARRAY['provider'::text, 'faq'::text, 'no_answer'::text, 'not_heard'::text])))
+    silenced_reason text,
+    CONSTRAINT exchanges_source_check CHECK ((source = ANY (ARRAY['provider'::text, 'faq'::text, 'no_answer'::text, 'not_heard'::text, 'cache'::text, 'plugin'::text, 'budget'::text, 'get_back'::text, 'silenced'::text])))
 );
 
 ALTER TABLE ONLY public.exchanges FORCE ROW LEVEL SECURITY;
@@ -99,6 +163,90 @@ CREATE TABLE public.operators (
     token_version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+
+CREATE TABLE public.paused_chats (
+    client_id text NOT NULL,
+    contact text NOT NULL,
+    reason text NOT NULL,
+    author text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    until timestamp with time zone
+);
+
+ALTER TABLE ONLY public.paused_chats FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.provider_keys (
+    client_id text NOT NULL,
+    sealed bytea NOT NULL,
+    hint text NOT NULL,
+    author text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.provider_keys FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.question_runs (
+    client_id text NOT NULL,
+    id uuid NOT NULL,
+    set_name text NOT NULL,
+    version integer,
+    draft_digest text NOT NULL,
+    state text NOT NULL,
+    questions integer NOT NULL,
+    passed integer DEFAULT 0 NOT NULL,
+    results jsonb DEFAULT '[]'::jsonb NOT NULL,
+    cost_usd numeric(14,8) DEFAULT 0 NOT NULL,
+    author text NOT NULL,
+    started_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT question_runs_state_check CHECK ((state = ANY (ARRAY['running'::text, 'done'::text, 'stopped'::text])))
+);
+
+ALTER TABLE ONLY public.question_runs FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.question_sets (
+    client_id text NOT NULL,
+    name text NOT NULL,
+    questions jsonb NOT NULL,
+    author text NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.question_sets FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.reservations (
+    client_id text NOT NULL,
+    id uuid NOT NULL,
+    day date NOT NULL,
+    own_key boolean NOT NULL,
+    amount_usd numeric(14,8) NOT NULL,
+    made_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE ONLY public.reservations FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.spending (
+    client_id text NOT NULL,
+    day date NOT NULL,
+    model text NOT NULL,
+    own_key boolean NOT NULL,
+    calls integer DEFAULT 0 NOT NULL,
+    prompt_tokens bigint DEFAULT 0 NOT NULL,
+    completion_tokens bigint DEFAULT 0 NOT NULL,
+    cost_usd numeric(14,8) DEFAULT 0 NOT NULL
+);
+
+ALTER TABLE ONLY public.spending FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.summaries (
+    client_id text NOT NULL,
+    contact text NOT NULL,
+    text text NOT NULL,
+    until timestamp with time zone NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE ONLY public.summaries FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.turns (
     client_id text NOT NULL,
@@ -136,17 +284,29 @@ CREATE TABLE public.turns (
 
 ALTER TABLE ONLY public.turns FORCE ROW LEVEL SECURITY;
 
+ALTER TABLE ONLY public.ai_calls
+    ADD CONSTRAINT ai_calls_pkey PRIMARY KEY (client_id, id);
+
 ALTER TABLE ONLY public.bot_status
     ADD CONSTRAINT bot_status_pkey PRIMARY KEY (client_id);
 
 ALTER TABLE ONLY public.client_configs
     ADD CONSTRAINT client_configs_pkey PRIMARY KEY (client_id, version);
 
+ALTER TABLE ONLY public.client_events
+    ADD CONSTRAINT client_events_pkey PRIMARY KEY (client_id, id);
+
 ALTER TABLE ONLY public.clients
     ADD CONSTRAINT clients_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.contact_facts
+    ADD CONSTRAINT contact_facts_pkey PRIMARY KEY (client_id, contact);
+
 ALTER TABLE ONLY public.credentials
     ADD CONSTRAINT credentials_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.erasures
+    ADD CONSTRAINT erasures_pkey PRIMARY KEY (client_id, id);
 
 ALTER TABLE ONLY public.exchanges
     ADD CONSTRAINT exchanges_pkey PRIMARY KEY (client_id, turn_id);
@@ -157,18 +317,54 @@ ALTER TABLE ONLY public.messages
 ALTER TABLE ONLY public.operators
     ADD CONSTRAINT operators_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.paused_chats
+    ADD CONSTRAINT paused_chats_pkey PRIMARY KEY (client_id, contact);
+
+ALTER TABLE ONLY public.provider_keys
+    ADD CONSTRAINT provider_keys_pkey PRIMARY KEY (client_id);
+
+ALTER TABLE ONLY public.question_runs
+    ADD CONSTRAINT question_runs_pkey PRIMARY KEY (client_id, id);
+
+ALTER TABLE ONLY public.question_sets
+    ADD CONSTRAINT question_sets_pkey PRIMARY KEY (client_id, name);
+
+ALTER TABLE ONLY public.reservations
+    ADD CONSTRAINT reservations_pkey PRIMARY KEY (client_id, id);
+
+ALTER TABLE ONLY public.spending
+    ADD CONSTRAINT spending_pkey PRIMARY KEY (client_id, day, model, own_key);
+
+ALTER TABLE ONLY public.summaries
+    ADD CONSTRAINT summaries_pkey PRIMARY KEY (client_id, contact);
+
 ALTER TABLE ONLY public.turns
     ADD CONSTRAINT turns_pkey PRIMARY KEY (client_id, id);
+
+CREATE INDEX ai_calls_at ON public.ai_calls USING btree (client_id, at);
+
+CREATE INDEX client_events_at ON public.client_events USING btree (client_id, at);
 
 CREATE INDEX credentials_client ON public.credentials USING btree (client_id);
 
 CREATE INDEX exchanges_contact ON public.exchanges USING btree (client_id, contact, created_at);
 
+CREATE INDEX messages_contact ON public.messages USING btree (client_id, contact);
+
 CREATE INDEX messages_journaled ON public.messages USING btree (client_id, journaled_at);
 
 CREATE INDEX messages_turn ON public.messages USING btree (client_id, turn_id);
 
+CREATE INDEX question_runs_started ON public.question_runs USING btree (client_id, started_at);
+
+CREATE INDEX reservations_day ON public.reservations USING btree (client_id, day);
+
+CREATE INDEX turns_contact ON public.turns USING btree (client_id, contact);
+
 CREATE INDEX turns_received ON public.turns USING btree (client_id, received_at);
+
+ALTER TABLE ONLY public.ai_calls
+    ADD CONSTRAINT ai_calls_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.bot_status
     ADD CONSTRAINT bot_status_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
@@ -176,8 +372,17 @@ ALTER TABLE ONLY public.bot_status
 ALTER TABLE ONLY public.client_configs
     ADD CONSTRAINT client_configs_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.client_events
+    ADD CONSTRAINT client_events_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.contact_facts
+    ADD CONSTRAINT contact_facts_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.credentials
     ADD CONSTRAINT credentials_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.erasures
+    ADD CONSTRAINT erasures_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.exchanges
     ADD CONSTRAINT exchanges_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
@@ -188,28 +393,79 @@ ALTER TABLE ONLY public.messages
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_client_id_turn_id_fkey FOREIGN KEY (client_id, turn_id) REFERENCES public.turns(client_id, id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.paused_chats
+    ADD CONSTRAINT paused_chats_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.provider_keys
+    ADD CONSTRAINT provider_keys_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.question_runs
+    ADD CONSTRAINT question_runs_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.question_sets
+    ADD CONSTRAINT question_sets_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.reservations
+    ADD CONSTRAINT reservations_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.spending
+    ADD CONSTRAINT spending_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.summaries
+    ADD CONSTRAINT summaries_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.turns
     ADD CONSTRAINT turns_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE public.ai_calls ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.bot_status ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.client_configs ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.client_events ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.clients ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.contact_facts ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.credentials ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.erasures ENABLE ROW LEVEL SECURITY;
+
+CREATE POLICY every_client ON public.ai_calls TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.bot_status TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.client_configs TO orbitbot_operator USING (true);
 
+CREATE POLICY every_client ON public.client_events TO orbitbot_operator USING (true);
+
 CREATE POLICY every_client ON public.clients TO orbitbot_operator USING (true);
 
+CREATE POLICY every_client ON public.contact_facts TO orbitbot_operator USING (true);
+
 CREATE POLICY every_client ON public.credentials TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.erasures TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.exchanges TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.messages TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.paused_chats TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.provider_keys TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.question_runs TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.question_sets TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.reservations TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.spending TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.summaries TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.turns TO orbitbot_operator USING (true);
 
@@ -217,25 +473,65 @@ ALTER TABLE public.exchanges ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
 
+CREATE POLICY one_client ON public.ai_calls USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
 CREATE POLICY one_client ON public.bot_status USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.client_configs USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
+CREATE POLICY one_client ON public.client_events USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
 CREATE POLICY one_client ON public.clients USING ((id = ( SELECT public.current_client() AS current_client)));
 
+CREATE POLICY one_client ON public.contact_facts USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
 CREATE POLICY one_client ON public.credentials USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.erasures USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.exchanges USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.messages USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
+CREATE POLICY one_client ON public.paused_chats USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.provider_keys USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.question_runs USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.question_sets USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.reservations USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.spending USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.summaries USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
 CREATE POLICY one_client ON public.turns USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+ALTER TABLE public.paused_chats ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.provider_keys ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.question_runs ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.question_sets ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.reservations ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.spending ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.summaries ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.turns ENABLE ROW LEVEL SECURITY;
 
 GRANT USAGE ON SCHEMA public TO orbitbot_gateway;
 GRANT USAGE ON SCHEMA public TO orbitbot_operator;
 GRANT USAGE ON SCHEMA public TO orbitbot_ai;
+
+GRANT SELECT,INSERT ON TABLE public.ai_calls TO orbitbot_ai;
+GRANT SELECT ON TABLE public.ai_calls TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.ai_calls TO orbitbot_operator;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.bot_status TO orbitbot_gateway;
 GRANT SELECT,DELETE ON TABLE public.bot_status TO orbitbot_operator;
@@ -244,24 +540,67 @@ GRANT SELECT,INSERT ON TABLE public.client_configs TO orbitbot_gateway;
 GRANT SELECT,INSERT ON TABLE public.client_configs TO orbitbot_operator;
 GRANT SELECT ON TABLE public.client_configs TO orbitbot_ai;
 
+GRANT SELECT,INSERT ON TABLE public.client_events TO orbitbot_ai;
+GRANT SELECT,DELETE ON TABLE public.client_events TO orbitbot_gateway;
+GRANT SELECT,DELETE ON TABLE public.client_events TO orbitbot_operator;
+
 GRANT SELECT ON TABLE public.clients TO orbitbot_gateway;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.clients TO orbitbot_operator;
 GRANT SELECT ON TABLE public.clients TO orbitbot_ai;
+
+GRANT UPDATE(name) ON TABLE public.clients TO orbitbot_gateway;
+
+GRANT UPDATE(language) ON TABLE public.clients TO orbitbot_gateway;
+
+GRANT UPDATE(timezone) ON TABLE public.clients TO orbitbot_gateway;
 
 GRANT UPDATE(config_version) ON TABLE public.clients TO orbitbot_gateway;
 
 GRANT UPDATE(updated_at) ON TABLE public.clients TO orbitbot_gateway;
 
+GRANT SELECT ON TABLE public.contact_facts TO orbitbot_ai;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.contact_facts TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.contact_facts TO orbitbot_operator;
+
 GRANT SELECT ON TABLE public.credentials TO orbitbot_gateway;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.credentials TO orbitbot_operator;
 
-GRANT SELECT ON TABLE public.exchanges TO orbitbot_operator;
+GRANT SELECT,INSERT ON TABLE public.erasures TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.erasures TO orbitbot_operator;
+
+GRANT SELECT,DELETE ON TABLE public.exchanges TO orbitbot_operator;
 GRANT SELECT,INSERT ON TABLE public.exchanges TO orbitbot_ai;
+GRANT SELECT,DELETE ON TABLE public.exchanges TO orbitbot_gateway;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO orbitbot_gateway;
-GRANT SELECT ON TABLE public.messages TO orbitbot_operator;
+GRANT SELECT,DELETE,UPDATE ON TABLE public.messages TO orbitbot_operator;
 
 GRANT SELECT ON TABLE public.operators TO orbitbot_operator;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.paused_chats TO orbitbot_ai;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.paused_chats TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.paused_chats TO orbitbot_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.provider_keys TO orbitbot_ai;
+GRANT SELECT ON TABLE public.provider_keys TO orbitbot_operator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.question_runs TO orbitbot_ai;
+GRANT SELECT ON TABLE public.question_runs TO orbitbot_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.question_sets TO orbitbot_ai;
+GRANT SELECT ON TABLE public.question_sets TO orbitbot_operator;
+
+GRANT SELECT,INSERT,DELETE ON TABLE public.reservations TO orbitbot_ai;
+GRANT SELECT ON TABLE public.reservations TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.reservations TO orbitbot_operator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.spending TO orbitbot_ai;
+GRANT SELECT ON TABLE public.spending TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.spending TO orbitbot_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.summaries TO orbitbot_ai;
+GRANT SELECT,DELETE ON TABLE public.summaries TO orbitbot_gateway;
+GRANT SELECT,DELETE ON TABLE public.summaries TO orbitbot_operator;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.turns TO orbitbot_gateway;
-GRANT SELECT ON TABLE public.turns TO orbitbot_operator;
+GRANT SELECT,DELETE,UPDATE ON TABLE public.turns TO orbitbot_operator;

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import psycopg
 import pytest
 
-from orbitbot.ai.models import Answer, Exchange, PastExchange
+from orbitbot.ai.models import Answer, Exchange, Memory
 from orbitbot.ai.store import PROFILE_LIFETIME, Store
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.errors import NotFound
@@ -88,7 +88,7 @@ async def test_the_first_exchange_of_a_turn_wins(store: Store) -> None:
     first = exchange("t1", "first", prompt_tokens=3, completion_tokens=4, cost_usd=0.25, provider_ms=1.5)
     assert await store.keep("red", first) == (first, True)
     assert await store.keep("red", exchange("t1", "second")) == (first, False)
-    assert await store.recall("red", "t1", "1") == (first, ())
+    assert await store.recall("red", "t1", "1") == (first, Memory())
 
 
 async def test_history_is_newest_first_and_of_this_contact_and_client(store: Store) -> None:
@@ -97,9 +97,26 @@ async def test_history_is_newest_first_and_of_this_contact_and_client(store: Sto
     await store.keep("red", exchange("t3", contact="2"))
     await store.keep("blue", exchange("t4"))
     await store.keep("red", exchange("t5", source="not_heard"))
-    stored, history = await store.recall("red", "t6", "1")
+    stored, memory = await store.recall("red", "t6", "1")
     assert stored is None
-    assert history == (PastExchange("question of t2", "answer"), PastExchange("question of t1", "answer"))
+    assert [(each.question, each.answer) for each in memory.history] == [
+        ("question of t2", "answer"),
+        ("question of t1", "answer"),
+    ]
+    assert (memory.summary, memory.facts, memory.paused) == ("", (), "")
+
+
+async def test_a_summary_stands_for_the_exchanges_in_it(store: Store) -> None:
+    for turn in ("t1", "t2", "t3"):
+        await store.keep("red", exchange(turn))
+    history = (await store.recall("red", "t9", "1"))[1].history
+    until = history[1].at
+    assert until is not None
+    assert await store.summarise("red", "1", "t1 and t2", until)
+    memory = (await store.recall("red", "t9", "1"))[1]
+    assert (memory.summary, [each.question for each in memory.history]) == ("t1 and t2", ["question of t3"])
+    assert not await store.summarise("red", "1", "t1 alone", until), "no later one"
+    assert not await store.summarise("red", "2", "of somebody else", until), "there is nothing to summarise"
 
 
 async def test_an_exchange_of_an_unknown_client_is_refused(store: Store) -> None:

@@ -19,6 +19,20 @@ INSERT INTO messages (client_id, id, turn_id, contact, type, sent_at, journaled_
     VALUES (%(c)s, 'm', 't', 'x', 'text', now(), now());
 INSERT INTO exchanges (client_id, turn_id, contact, question, answer, model, source)
     VALUES (%(c)s, 't', 'x', 'q', 'a', 'm', 'faq');
+INSERT INTO ai_calls (client_id, id, purpose, model, own_key, outcome)
+    VALUES (%(c)s, gen_random_uuid(), 'chat', 'm', false, 'answered');
+INSERT INTO spending (client_id, day, model, own_key) VALUES (%(c)s, current_date, 'm', false);
+INSERT INTO reservations (client_id, id, day, own_key, amount_usd)
+    VALUES (%(c)s, gen_random_uuid(), current_date, false, 1);
+INSERT INTO provider_keys (client_id, sealed, hint, author) VALUES (%(c)s, 's', 'h', 'a');
+INSERT INTO summaries (client_id, contact, text, until) VALUES (%(c)s, 'x', 't', now());
+INSERT INTO contact_facts (client_id, contact, facts, author) VALUES (%(c)s, 'x', '[]', 'a');
+INSERT INTO paused_chats (client_id, contact, reason, author) VALUES (%(c)s, 'x', 'r', 'a');
+INSERT INTO client_events (client_id, kind) VALUES (%(c)s, 'k');
+INSERT INTO question_sets (client_id, name, questions, author) VALUES (%(c)s, 'n', '[]', 'a');
+INSERT INTO question_runs (client_id, id, set_name, draft_digest, state, questions, author)
+    VALUES (%(c)s, gen_random_uuid(), 'n', 'd', 'done', 1, 'a');
+INSERT INTO erasures (client_id, id, author, counts) VALUES (%(c)s, gen_random_uuid(), 'a', '{}');
 """
 
 
@@ -58,6 +72,8 @@ def test_every_table_with_a_client_is_known_and_secured(filled: Database) -> Non
     tables = client_tables(filled)
     assert set(tables) == {
         "clients", "client_configs", "credentials", "bot_status", "turns", "messages", "exchanges",
+        "ai_calls", "spending", "reservations", "provider_keys", "summaries", "contact_facts", "paused_chats",
+        "client_events", "question_sets", "question_runs", "erasures",
     }  # fmt: skip
     with filled.connect("postgres") as superuser:
         for table, column in tables.items():

@@ -1,14 +1,20 @@
 """Which provider answers, and the file that decides it."""
 
 import os
+import uuid
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from orbitbot.ai.metrics import DESCRIBED, Metrics
 from orbitbot.ai.models import Profile, Question
-from orbitbot.ai.providers.base import ProviderError
-from orbitbot.ai.providers.selection import KeyFile, Providers
-from orbitbot.ai.settings import ProviderSettings
+from orbitbot.ai.money import Purse, Spent
+from orbitbot.ai.providers.answering import LanguageModels
+from orbitbot.ai.providers.keys import KeyFile, Keyring
+from orbitbot.ai.providers.selection import Providers
+from orbitbot.ai.sealing import SealBrokenError, Sealer
+from orbitbot.ai.settings import BudgetSettings, ProviderSettings
 from orbitbot.contracts.configure import ClientSettings
 
 
@@ -69,18 +75,41 @@ def test_a_directory_in_its_place_is_no_key(path: Path) -> None:
     assert keys.problem == "the provider key cannot be read (IsADirectoryError)"
 
 
+class FreeMoney:
+    """Nobody asks for it."""
+
+    async def reserve(self, purse: Purse, amount_usd: float) -> uuid.UUID:
+        return uuid.uuid4()
+
+    async def settle(self, purse: Purse, reservation: uuid.UUID, spent: Spent) -> None:
+        return
+
+
+def providers(settings: ProviderSettings) -> Providers:
+    """All of it, without a database."""
+    keyring, metrics = Keyring(KeyFile(settings.api_key_file), Sealer("s")), Metrics(DESCRIBED)
+    models = LanguageModels(
+        settings,
+        BudgetSettings(),
+        keyring=keyring,
+        money=FreeMoney(),  # type: ignore[arg-type]
+        metrics=metrics,
+    )
+    return Providers(settings, keyring=keyring, models=models, metrics=metrics)
+
+
 async def test_the_check_tells_provider_reason_and_last_error(path: Path) -> None:
-    providers = Providers(ProviderSettings(default_model="m/1", api_key_file=str(path)))
-    assert await providers.describe() == "offline: no provider key"
+    chosen = providers(ProviderSettings(default_model="m/1", api_key_file=str(path)))
+    assert await chosen.describe() == "offline: no provider key"
     enter(path, "sk-secret")
-    assert await providers.describe() == "openai_compatible: https://openrouter.ai/api/v1, model m/1"
-    providers.note_failure(ProviderError("rate limited (429)"), "padaria")
-    failing = await providers.describe()
+    assert await chosen.describe() == "openai_compatible: https://openrouter.ai/api/v1, model m/1"
+    chosen.note_failure("rate limited (429)", "padaria")
+    failing = await chosen.describe()
     assert "rate limited (429); the FAQ answers meanwhile" in failing
     assert "sk-secret" not in failing
-    providers.note_success()
-    assert (await providers.describe()).endswith("rate limited (429); it has answered since")
-    await providers.close()
+    chosen.note_success()
+    assert (await chosen.describe()).endswith("rate limited (429); it has answered since")
+    await chosen.close()
 
 
 async def test_an_unreachable_service_falls_back(path: Path) -> None:
@@ -88,10 +117,37 @@ async def test_an_unreachable_service_falls_back(path: Path) -> None:
     settings = ProviderSettings(
         default_model="m/1", api_key_file=str(path), base_url="http://127.0.0.1:9/v1", max_retries=0
     )
-    providers = Providers(settings)
-    client = Profile("padaria", "1", "Padaria", "pt", "UTC", "", ClientSettings(no_answer_text="Não sei!"))
-    answer = await providers.answer(Question(client, "oi"))
-    assert (answer.text, answer.source, answer.model) == ("Não sei!", "no_answer", "offline")
+    chosen = providers(settings)
+    client = Profile("padaria", "1", "Padaria", "pt", "UTC", "", ClientSettings(get_back_text="Já volto!"))
+    answer = await chosen.answer(Question(client, "oi"))
+    assert (answer.text, answer.source) == ("Já volto!", "get_back")
     assert answer.provider_ms > 0
-    assert "cannot connect (ConnectError)" in await providers.describe()
-    await providers.close()
+    assert "cannot connect (ConnectError)" in await chosen.describe()
+    await chosen.close()
+
+
+def test_a_clients_own_key_is_used_for_it_alone(path: Path) -> None:
+    enter(path, "sk-operator")
+    keyring = Keyring(KeyFile(path), Sealer("secret"))
+    sealed = Sealer("secret").seal("padaria", "sk-own")
+    client = Profile("padaria", "1", "Padaria", "pt", "UTC", "", ClientSettings(), sealed)
+    assert keyring.key_of(client) == ("sk-own", True)
+    other = msgspec.structs.replace(client, client_id="acme")
+    assert Keyring(KeyFile(path), Sealer("secret")).key_of(other) == ("", True), "sealed for another client"
+    assert keyring.key_of(msgspec.structs.replace(client, sealed_key=None)) == ("sk-operator", False)
+    assert Keyring(KeyFile(path), None).key_of(client) == ("", True), "the operator does not pay unasked"
+
+
+def test_what_is_sealed_shows_nothing() -> None:
+    first, second = (Sealer("secret").seal("padaria", "sk-own") for _ in range(2))
+    assert first != second
+    assert b"sk-own" not in first
+    for sealer, client, sealed in [
+        (Sealer("other"), "padaria", first),
+        (Sealer("secret"), "acme", first),
+        (Sealer("secret"), "padaria", first[:-1] + bytes([first[-1] ^ 1])),
+        (Sealer("secret"), "padaria", b"\x02" + first[1:]),
+        (Sealer("secret"), "padaria", b""),
+    ]:
+        with pytest.raises(SealBrokenError):
+            sealer.open(client, sealed)

@@ -4,7 +4,7 @@ import asyncio
 
 import pluggy
 
-from orbitbot.ai.models import Answer, Exchange, PastExchange, Profile, Question
+from orbitbot.ai.models import Answer, Exchange, Memory, Profile, Question
 from orbitbot.ai.service import ChatService
 from orbitbot.contracts.chat import ChatRequest
 from orbitbot.contracts.configure import ClientSettings
@@ -20,10 +20,8 @@ class MemoryStore:
     async def profile(self, client_id: str) -> Profile:
         return Profile(client_id, "1", "Padaria", "pt", "UTC", "", ClientSettings())
 
-    async def recall(
-        self, client_id: str, turn: str, contact: str
-    ) -> tuple[Exchange | None, tuple[PastExchange, ...]]:
-        return self.exchanges.get(turn), ()
+    async def recall(self, client_id: str, turn: str, contact: str) -> tuple[Exchange | None, Memory]:
+        return self.exchanges.get(turn), Memory()
 
     async def keep(self, client_id: str, exchange: Exchange) -> tuple[Exchange, bool]:
         winner = self.exchanges.setdefault(exchange.turn, exchange)

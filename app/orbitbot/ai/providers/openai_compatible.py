@@ -1,204 +1,180 @@
 """A language model behind any OpenAI-compatible service (OpenRouter by default), by the `openai` client.
 
-The body of an answer is decoded here, not by the client: services differ in what they leave out, some
-report an error inside a 200, and none of that may end in anything but `ProviderError`.
+One call is one attempt: who asks again, or another model, is `providers.answering`. The answer is streamed,
+so that one that has stalled is noticed long before the deadline.
 """
 
 import asyncio
-import math
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Final, cast
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
+import httpx2
 import msgspec
 import openai
 from openai.types.chat import ChatCompletionMessageParam
 
-from orbitbot.ai import prompt
-from orbitbot.ai.models import Answer, Question
-from orbitbot.ai.prompt import PromptMessage
-from orbitbot.ai.providers.base import ProviderError
+from orbitbot.ai.prompt import PromptMessage, estimate_tokens
+from orbitbot.ai.providers import stream
+from orbitbot.ai.providers.base import Call, Completion, ProviderError
 from orbitbot.ai.settings import ProviderSettings
 
-TOKENS_LIMIT: Final = 5_000_000  # a count above this is not believed
-COST_LIMIT: Final = 100.0  # USD for one answer; a higher one is not believed
 CONNECT_TIMEOUT: Final = 5.0  # seconds
-
-_STATUS_REASONS: Final = {
-    400: "the request was refused",
-    401: "the key was refused",
-    402: "no credit left",
-    403: "the key does not allow this, or the message was flagged",
-    404: "no such model or address",
-    408: "the service timed out",
-    413: "the prompt was too large",
-    429: "rate limited",
-}
-
-
-class _Message(msgspec.Struct):
-    content: str | None = None
-
-
-class _Choice(msgspec.Struct):
-    message: _Message | None = None
-
-
-class _Body(msgspec.Struct):
-    choices: list[_Choice] | None = None
-    model: str | None = None
-    usage: Any = None
-    error: Any = None
-
-
-class Completion(msgspec.Struct, frozen=True):
-    """What the service returned; token counts and cost are checked or estimated."""
-
-    text: str
-    model: str
-    prompt_tokens: int
-    completion_tokens: int
-    cost_usd: float
-    milliseconds: float
+LONGEST_RETRY_AFTER: Final = 3600.0  # seconds; a longer one is not believed
+_EVENT_STREAM: Final = "text/event-stream"
 
 
 class OpenAICompatible:
-    """Calls `POST {base_url}/chat/completions`.
+    """Calls `POST {base_url}/chat/completions`."""
 
-    Args:
-        key: returns the present API key; asked anew for every call.
-    """
-
-    name: ClassVar[str] = "openai_compatible"
-
-    def __init__(self, settings: ProviderSettings, key: Callable[[], str]) -> None:
+    def __init__(self, settings: ProviderSettings) -> None:
         self._settings = settings
-        self._key = key
         headers = {"X-Title": settings.app_title, "HTTP-Referer": settings.app_url}
         self._client = openai.AsyncOpenAI(
             api_key="set for every call",
             base_url=settings.base_url,
             timeout=openai.Timeout(settings.timeout_seconds, connect=CONNECT_TIMEOUT),
-            max_retries=settings.max_retries,
+            max_retries=0,
             default_headers={name: value for name, value in headers.items() if value},
         )
+        self._is_openrouter = (urlsplit(settings.base_url).hostname or "").endswith("openrouter.ai")
 
     async def close(self) -> None:
         """Close the connections."""
         await self._client.close()
 
-    async def answer(self, question: Question) -> Answer:
-        """The model's answer to the question.
-
-        Raises:
-            ProviderError: no usable answer within `timeout_seconds`.
-        """
-        client_settings = question.profile.settings
-        completion = await self.complete(
-            prompt.build(question),
-            model=client_settings.model,
-            temperature=client_settings.temperature,
-            max_tokens=client_settings.max_answer_tokens,
-        )
-        return Answer(
-            completion.text,
-            model=completion.model,
-            source="provider",
-            prompt_tokens=completion.prompt_tokens,
-            completion_tokens=completion.completion_tokens,
-            cost_usd=completion.cost_usd,
-            provider_ms=completion.milliseconds,
-        )
-
-    async def complete(
-        self, messages: Sequence[PromptMessage], *, model: str, temperature: float, max_tokens: int
-    ) -> Completion:
+    async def complete(self, call: Call, key: str) -> Completion:
         """One completion.
 
-        Args:
-            model: empty for the operator's default.
-
         Raises:
-            ProviderError: as in `answer`.
+            ProviderError: no usable answer by the call's deadline, or the stream has stalled.
         """
-        model = model or self._settings.default_model
         started = time.perf_counter()
-        body = await self._post(messages, model, temperature, max_tokens)
-        milliseconds = (time.perf_counter() - started) * 1000
-        text = _text(body)
-        usage = body.usage if isinstance(body.usage, dict) else {}
-        return Completion(
-            text=text,
-            model=body.model or model,
-            prompt_tokens=_count(usage.get("prompt_tokens"), [message.content for message in messages]),
-            completion_tokens=_count(usage.get("completion_tokens"), [text]),
-            cost_usd=_cost(usage.get("cost")),
-            milliseconds=milliseconds,
-        )
-
-    async def _post(
-        self, messages: Sequence[PromptMessage], model: str, temperature: float, max_tokens: int
-    ) -> _Body:
-        limit = self._settings.timeout_seconds
-        client = self._client.with_options(api_key=self._key())
+        answer = stream.Assembly()
         try:
-            # The client's own timeout is per attempt, and it would obey a Retry-After of two minutes.
-            async with asyncio.timeout(limit):
-                raw = await client.chat.completions.with_raw_response.create(
-                    model=model,
-                    messages=cast(list[ChatCompletionMessageParam], msgspec.to_builtins(messages)),
-                    temperature=temperature,
-                    extra_body={self._settings.answer_limit_field: max_tokens},
-                )
-            return msgspec.json.decode(raw.content, type=_Body)
-        except (TimeoutError, openai.APITimeoutError) as error:
-            raise ProviderError(f"no answer within {limit:g} s") from error
+            await self._stream(call, key, answer)
         except openai.APIStatusError as error:
-            raise ProviderError(_status_reason(error.status_code)) from error
-        except openai.APIConnectionError as error:
-            raise ProviderError(f"cannot connect ({type(error.__cause__ or error).__name__})") from error
+            raise stream.status_error(error.status_code, retry_after=_retry_after(error.response)) from error
+        except (openai.APIConnectionError, openai.APITimeoutError) as error:
+            cause = type(error.__cause__ or error).__name__
+            raise ProviderError(f"cannot connect ({cause})", retry=True) from error
+        except httpx2.HTTPError as error:
+            raise ProviderError(
+                f"the stream was cut ({type(error).__name__})", retry=True, begun=True, text=answer.text
+            ) from error
         except openai.OpenAIError as error:
             raise ProviderError(f"the call failed ({type(error).__name__})") from error
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise ProviderError("bad answer: not a chat completion") from error
-
-
-def _text(body: _Body) -> str:
-    """The first choice's text.
-
-    Raises:
-        ProviderError: an error in the body, no choice, or nothing in it.
-    """
-    if body.error:
-        code = body.error.get("code") if isinstance(body.error, dict) else None
-        raise ProviderError(
-            f"error inside a successful answer: {_status_reason(code)}"
-            if isinstance(code, int)
-            else "error inside a successful answer"
+        answer.check_complete()
+        text = answer.text
+        return Completion(
+            text=text,
+            model=answer.model or call.model,
+            prompt_tokens=stream.count(
+                answer.usage.get("prompt_tokens"), estimate_tokens([each.content for each in call.messages])
+            ),
+            completion_tokens=stream.count(answer.usage.get("completion_tokens"), estimate_tokens((text,))),
+            cost_usd=stream.cost(answer.usage.get("cost")),
+            milliseconds=(time.perf_counter() - started) * 1000,
+            tool_calls=answer.tool_calls(),
+            cut=answer.cut,
         )
-    if not body.choices:
-        raise ProviderError("bad answer: no choices")
-    message = body.choices[0].message
-    text = "" if message is None or message.content is None else message.content.replace("\0", "").strip()
-    if not text:
-        raise ProviderError("bad answer: no text")
-    return text
+
+    async def _stream(self, call: Call, key: str, answer: stream.Assembly) -> None:
+        """Read the answer. Only what brings it on counts as life: bytes and comments alone do not."""
+        loop = asyncio.get_running_loop()
+        begun = False
+        try:
+            async with (
+                asyncio.timeout_at(call.deadline),
+                asyncio.timeout(self._settings.first_token_seconds) as patience,
+                self._client.chat.completions.with_streaming_response.create(
+                    model=call.model,
+                    messages=cast(list[ChatCompletionMessageParam], [_message(m) for m in call.messages]),
+                    temperature=call.temperature,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                    extra_headers={"Authorization": f"Bearer {key}"},
+                    extra_body=self._body(call),
+                ) as response,
+            ):
+                begun = True
+                if not response.headers.get("content-type", "").startswith(_EVENT_STREAM):
+                    answer.add(await _whole(response))
+                    answer.done = True
+                    return
+                async for data in stream.data_lines(response.iter_bytes()):
+                    if answer.add(data):
+                        patience.reschedule(loop.time() + self._settings.stall_seconds)
+                    if data == b"[DONE]":
+                        return
+        except TimeoutError as error:
+            if answer.done:
+                return  # only the count of tokens is missing
+            if loop.time() >= call.deadline:
+                reason = f"no answer within {self._settings.timeout_seconds:g} s"
+            elif answer.text:
+                reason = f"the stream stalled for {self._settings.stall_seconds:g} s"
+            else:
+                reason = f"no word within {self._settings.first_token_seconds:g} s"
+            raise ProviderError(reason, begun=begun, text=answer.text) from error
+
+    def _body(self, call: Call) -> dict[str, object]:
+        body: dict[str, object] = {self._settings.answer_limit_field: call.max_tokens}
+        if self._is_openrouter:
+            body["usage"] = {"include": True}
+        if call.tools:
+            body["tools"] = [{"type": "function", "function": msgspec.to_builtins(t)} for t in call.tools]
+        return body
+
+    async def models(self, key: str, seconds: float) -> bytes:
+        """The service's list of models, as it came.
+
+        Raises:
+            ProviderError: there is none.
+        """
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        try:
+            async with asyncio.timeout(seconds):
+                raw = await self._client.get("/models", cast_to=httpx2.Response, options={"headers": headers})
+        except (openai.OpenAIError, httpx2.HTTPError, TimeoutError) as error:
+            raise ProviderError(f"no list of models ({type(error).__name__})") from error
+        return raw.content
 
 
-def _status_reason(status: int) -> str:
-    reason = _STATUS_REASONS.get(status, "the service failed" if status >= 500 else "the call failed")  # noqa: PLR2004
-    return f"{reason} ({status})"
+async def _whole(response: Any) -> bytes:
+    """A body that is not streamed, as far as an answer can be long."""
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in response.iter_bytes():
+        size += len(chunk)
+        if size > stream.BODY_LIMIT:
+            raise ProviderError("bad answer: it does not end", begun=True)
+        parts.append(chunk)
+    return b"".join(parts)
 
 
-def _count(reported: object, texts: Sequence[str]) -> int:
-    """A token count as reported, or an estimate where that is missing or absurd."""
-    if isinstance(reported, int) and not isinstance(reported, bool) and 0 <= reported <= TOKENS_LIMIT:
-        return reported
-    return prompt.estimate_tokens(texts)
+def _message(message: PromptMessage) -> dict[str, object]:
+    """A message in the form of the API."""
+    fields: dict[str, object] = {"role": message.role, "content": message.content}
+    if message.tool_calls:
+        fields["tool_calls"] = [
+            {"id": each[0], "type": "function", "function": {"name": each[1], "arguments": each[2]}}
+            for each in message.tool_calls
+        ]
+    if message.tool_call_id:
+        fields["tool_call_id"] = message.tool_call_id
+    return fields
 
 
-def _cost(reported: object) -> float:
-    """OpenRouter's `usage.cost` in USD; 0 where there is none or it is absurd."""
-    if isinstance(reported, int | float) and math.isfinite(reported) and 0 <= reported <= COST_LIMIT:
-        return float(reported)
-    return 0.0
+def _retry_after(response: httpx2.Response) -> float | None:
+    """`Retry-After` in seconds, in either of its forms; None if there is none to be believed."""
+    value = response.headers.get("retry-after", "")
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER) if seconds == seconds else None  # noqa: PLR0124 (NaN)
