@@ -11,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
 TEST_PACKAGES := curl espeak-ng jq nginx postgresql redis-server supervisor
-PLAYBOOK = $(ANSIBLE) $(BIN)/ansible-playbook -i $(INVENTORY)
+PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY)
 PYTEST = $(BIN)/pytest
 
 # uv reads no pip configuration: give it the index of this machine's, where there is one.
@@ -19,11 +19,6 @@ PIP_INDEX = $(or $(PIP_INDEX_URL),$(shell $(BIN)/python -m pip config get global
 UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX='$(PIP_INDEX)') $(BIN)/uv
 UV_LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
-
-# Mitogen runs the same tasks in a third of the time. It is used where it can be imported, and never needed.
-MITOGEN = $(shell $(BIN)/python -c 'import ansible_mitogen as m; print(m.__path__[0])' 2>/dev/null)
-ANSIBLE = $(if $(MITOGEN),ANSIBLE_STRATEGY_PLUGINS=$(MITOGEN)/plugins/strategy ANSIBLE_STRATEGY=mitogen_linear \
-	ANSIBLE_HOST_KEY_CHECKING=False ANSIBLE_DEPRECATION_WARNINGS=False)
 
 .PHONY: help setup up down test test-faults test-fleet test-packages schema lint lock
 
