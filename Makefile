@@ -10,7 +10,7 @@ PYTHON ?= python3
 
 BIN := .venv/bin
 STAMP := .venv/.complete
-TEST_PACKAGES := curl espeak-ng jq nginx postgresql redis-server supervisor
+TEST_PACKAGES := bubblewrap curl espeak-ng jq nginx postgresql redis-server supervisor
 PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY)
 PYTEST = $(BIN)/pytest
 
@@ -77,7 +77,7 @@ lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy --allow-subclassing-any plugins/*/*.py  # Ansible has no types: its base classes are Any
+	$(BIN)/mypy --allow-subclassing-any plugins/*/*.py roles/*/files/*.py  # Ansible has no types: its base classes are Any
 	$(BIN)/ansible-playbook -i $(INVENTORY) --syntax-check playbooks/*.yml
 	$(BIN)/ansible-lint --offline
 

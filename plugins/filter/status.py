@@ -60,6 +60,7 @@ def _host(known: Mapping[str, Any]) -> dict[str, Any]:
             for name, state in host["programs"].items()
             if name.startswith(_BOT_PREFIX)
         },
+        "seals": host["seals"],
         "disks": host["disks"],
     }
 
@@ -154,11 +155,30 @@ def _host_lines(name: str, host: Mapping[str, Any]) -> list[str]:
         lines.append(
             "  bots     " + ", ".join(f"{count} {state}" for state, count in sorted(counted.items()))
         )
+    lines += _seal_lines(host["seals"])
     lines += [
         f"  disk     {disk['mount']} {disk['used_percent']} % used, {disk['free_gib']} GiB free"
         for disk in host["disks"]
     ]
     return lines
+
+
+def _seal_lines(seals: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line for all bots that are sealed off alike."""
+    alike: dict[str, list[str]] = {}
+    for bot, seal in sorted(seals.items()):
+        held = {"memory_mib": "MiB", "cpu_percent": "% of a core", "tasks": "tasks", "open_files": "files"}
+        words = [f"{seal[name]} {unit}" for name, unit in held.items() if seal[name] is not None]
+        words += [f"NO LIMIT of {name.partition('_')[0]}" for name in held if seal[name] is None]
+        words += ["sandbox" if seal["sandbox"] else "NO SANDBOX"]
+        alike.setdefault(f"{seal['by']}: {', '.join(words)}", []).append(bot)
+    most = max((len(bots) for bots in alike.values()), default=0)
+    return [
+        f"  sealed   {how} ({len(bots)} bots)"
+        if len(bots) == most > 1
+        else f"  sealed   {how} ({', '.join(bots)})"
+        for how, bots in sorted(alike.items(), key=lambda each: -len(each[1]))
+    ]
 
 
 def _client_lines(clients: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -13,6 +13,12 @@ def ready(name: str) -> dict[str, Any]:
     return {"item": {"name": name}, "status": 200, "json": {"version": "0.1.0", "checks": checks}}
 
 
+def seal(by: str, memory: int, cpu: int | None) -> dict[str, Any]:
+    """How the module `host_status` tells a bot's limits."""
+    limits = {"memory_mib": memory, "cpu_percent": cpu, "tasks": 64, "open_files": 1024}
+    return {"by": by, **limits, "sandbox": by != "resource limits"}
+
+
 def hostvars() -> dict[str, Any]:
     """What the playbook registers on a host where one bot has died and speech does not answer."""
     silent = {"item": {"name": "speech"}, "status": -1, "msg": "Connection refused"}
@@ -22,6 +28,7 @@ def hostvars() -> dict[str, Any]:
             "deployed_at": "2026-01-31T08:00:00+00:00",
             "supervisor": "running",
             "programs": {"orbitbot-gateway": "RUNNING", "bot-padaria": "RUNNING", "bot-acme": "FATAL"},
+            "seals": {"padaria": seal("systemd scope", 160, 50), "acme": seal("resource limits", 416, None)},
             "disks": [{"mount": "/", "used_percent": 40, "free_gib": 12.5}],
         },
         "readiness": {"results": [ready("gateway"), silent]},
@@ -68,6 +75,8 @@ def test_the_screen_shows_what_is_not_well() -> None:
         "  gateway  ready     RUNNING  database: reachable",
         "  speech   NOT READY no program Connection refused",
         "  bots     1 FATAL, 1 RUNNING",
+        "  sealed   resource limits: 416 MiB, 64 tasks, 1024 files, NO LIMIT of cpu, NO SANDBOX (acme)",
+        "  sealed   systemd scope: 160 MiB, 50 % of a core, 64 tasks, 1024 files, sandbox (padaria)",
         "  disk     / 40 % used, 12.5 GiB free",
         "vps2  NOT REACHABLE",
         "clients  1 connected, 1 unknown",

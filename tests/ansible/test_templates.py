@@ -1,6 +1,7 @@
 """Every template of every role renders with the inventory's variables, and its reader accepts the result."""
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -102,6 +103,29 @@ def test_a_bots_program_changes_with_its_settings_and_its_release() -> None:
     assert before == render("client", "program.conf.j2", **CLIENT)
 
 
+def test_a_bot_may_connect_to_its_gateway_and_to_what_is_declared() -> None:
+    def ports(**variables: Any) -> list[str]:
+        text = render("client", "program.conf.j2", **CLIENT | variables)
+        return re.findall(r"--port (\d+)", text)
+
+    assert ports() == ["443", "3000"]
+    assert ports(client_gateway_url="http://gateway-1.mesh") == ["80", "443"]
+    assert ports(client_gateway_url="https://gateway-1.mesh", client_ports=[8443]) == ["443", "8443"]
+
+
+def test_a_bot_gets_the_variables_and_paths_that_are_declared() -> None:
+    text = render(
+        "client",
+        "program.conf.j2",
+        **CLIENT,
+        client_environment={"GOGC": "25", "HTTPS_PROXY": "http://10.77.0.1:8443"},
+        client_readable_paths=["/opt/test-whatsapp"],
+    )
+    assert "--read /opt/test-whatsapp\n" in text
+    assert "--keep-env GOGC,HOME,HTTPS_PROXY,LANG,ORBITBOT_RELEASE\n" in text
+    assert ',HTTPS_PROXY="http://10.77.0.1:8443",' in text
+
+
 def programs() -> dict[str, str]:
     """Every supervisor program, by its name."""
     services = {f"orbitbot-{name}": for_service(name, "program.conf.j2") for name in SERVICES}
@@ -114,7 +138,10 @@ def test_a_program_file_has_one_program_that_stops_cleanly(name: str) -> None:
     parser.read_string(programs()[name])
     assert parser.sections() == [f"program:{name}"]
     program = parser[f"program:{name}"]
-    assert program["user"] == name
+    if name.startswith("bot-"):
+        assert f" --user {name} " in program["command"].replace("\n", " ")  # the launcher becomes that user
+    else:
+        assert program["user"] == name
     assert (program["stopasgroup"], program["killasgroup"]) == ("true", "true")
     assert "%" not in parser[f"program:{name}"]["command"]  # supervisor would expand it
 

@@ -87,6 +87,8 @@ class Bot:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        # The launcher blocks them (see roles/client/files/launch_bot.py); one that came meanwhile comes now.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
         settings, ceiling = self._settings, self._settings.retry_ceiling_seconds
         journal = Journal(

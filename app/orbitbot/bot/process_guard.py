@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from orbitbot.foundation.errors import Conflict, SettingsError
+from orbitbot.foundation.processes import visible_pid
 
 
 class AlreadyRunning(Conflict):
@@ -35,5 +36,5 @@ def hold_lock(path: Path) -> int:
         os.close(descriptor)
         raise AlreadyRunning(f"{path} is held by another process (pid {holder})") from error
     os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    os.pwrite(descriptor, f"{visible_pid()}\n".encode(), 0)
     return descriptor

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -12,6 +11,7 @@ from orbitbot.bot.gateway import STATUS_TIMEOUT, GatewayAway, GatewayRefused
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.contracts.bot import BotSettings, BotState, BotStatus
 from orbitbot.contracts.pairing import PairingEvent
+from orbitbot.foundation.processes import visible_pid
 
 INTERVAL: Final = 15.0  # seconds between signs of life
 LAST_WORD: Final = 0.7  # seconds that the sign "stopping" may take
@@ -115,7 +115,7 @@ class SignOfLife:
             until=self._until,
             number=self._number,
             phone_seen_at=self._phone_seen_at,
-            pid=os.getpid(),
+            pid=visible_pid(),
             journal_backlog=self._backlog(),
         )
 

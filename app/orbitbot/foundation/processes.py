@@ -7,6 +7,7 @@ from typing import Final
 
 from orbitbot.foundation.errors import OrbitBotError
 
+PID_VARIABLE: Final = "ORBITBOT_PID"  # set by the launcher of a sealed bot
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
@@ -35,3 +36,8 @@ def die_with_parent(parent: int, number: signal.Signals = signal.SIGTERM) -> Non
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         raise ParentGone(f"process {parent} ended while this one was starting")
+
+
+def visible_pid() -> int:
+    """This process's id as the host and supervisor see it; inside a sandbox it has another one."""
+    return int(os.environ.get(PID_VARIABLE) or os.getpid())
