@@ -142,13 +142,13 @@ def test_a_stop_is_clean_even_while_it_starts(place: Place) -> None:
     assert time.monotonic() - began < 8, "supervisor had to kill it"
     assert (bot.state / "ended").exists()
     assert bot.processes() == []
-    # SIGTERM right after bubblewrap began: it waits until the bot can take it.
+    # SIGTERM as soon as there is a process for the bot: it waits until the bot can take it.
     for name in ("ended", "waiting"):
         (bot.state / name).unlink()
     child = subprocess.Popen(bot.command("wait"), start_new_session=True, stderr=subprocess.DEVNULL)
-    wait_for(lambda: Path(f"/proc/{child.pid}/comm").read_text() == "bwrap\n", "bubblewrap")
+    wait_for(lambda: len(bot.processes()) == 3, "the bot's process")
     os.killpg(child.pid, signal.SIGTERM)
-    assert child.wait(timeout=20) == 0
+    assert child.wait(timeout=60) == 0
     assert (bot.state / "ended").exists()
 
 
@@ -238,9 +238,8 @@ def test_a_fork_bomb_a_memory_hog_and_a_busy_loop_harm_nobody(place: Place) -> N
     bots["fork"].wrote("refused")
     assert 1 < len(bots["fork"].processes()) <= TASKS + 1
     bots["hog"].wrote("held")
-    wait_for(
-        lambda: "BACKOFF" in place.control("status") or "FATAL" in place.control("status"), "the hog dies"
-    )
+    log = place.log(bots["hog"])
+    wait_for(lambda: log.read_text().count("bot sealed off") > 1, "the hog was ended, and is there again", 60)
     held = sealed_how(place.log(bots["hog"]))["held"]
     assert int((bots["hog"].state / "held").read_text()) <= (MEMORY if "memory" in held else MEMORY + 256)
     bots["spin"].wrote("spinning")
