@@ -131,6 +131,7 @@ def run(given: argparse.Namespace, user: int) -> NoReturn:
         cpu_percent=limits.cpu,
         tasks=limits.tasks,
         ports=sorted(given.port) if ports else "any",
+        namespaces="none" if can_forbid_namespaces() else "its own",
     )
     drop = ["setpriv", f"--reuid={user}", f"--regid={_group_id(given.user)}", "--clear-groups"]
     drop += ["--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig=KILL", "--"]
@@ -359,7 +360,9 @@ def leave_terminal() -> None:
 
 def view(given: argparse.Namespace) -> list[str]:
     """The command that enters bubblewrap with what the bot sees."""
-    command = ["bwrap", "--die-with-parent", "--unshare-user", "--disable-userns", "--unshare-pid"]
+    command = ["bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid"]
+    if can_forbid_namespaces():
+        command.append("--disable-userns")
     command += ["--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", given.client]
     command += ["--ro-bind", "/usr", "/usr"]
     for link in LINKS:
@@ -376,6 +379,11 @@ def view(given: argparse.Namespace) -> list[str]:
         command += ["--perms", "0700", "--size", str(TEMPORARY), "--tmpfs", folder]
     command += ["--bind", given.state, given.state, "--chdir", given.state]
     return [*command, "--remount-ro", "/dev", "--remount-ro", "/"]
+
+
+def can_forbid_namespaces() -> bool:
+    """Whether bubblewrap can keep the bot from making namespaces of its own: not inside a container."""
+    return not os.statvfs("/proc/sys").f_flag & os.ST_RDONLY
 
 
 def _die_with_parent() -> None:
