@@ -1,12 +1,14 @@
 """Fleets for the tests on real hosts. Where they cannot run, every test fails and says what is missing."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fleet.ground import Ground
+from tests.fleet.site import HOSTS, PACKAGES, Site
 from tests.hosts import doctor
 from tests.hosts.fleet import Fleet
 from tests.hosts.launch import launch, remove
@@ -71,3 +73,23 @@ def ground(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
         yield ground
     finally:
         remove(store, name)
+
+
+@pytest.fixture(scope="session")
+def site(store: Store) -> Iterator[Site]:
+    """Six hosts that `site.yml` made a fleet of, with two clients; each test leaves it as it found it.
+
+    ORBITBOT_KEEP_FLEET=1 keeps the fleet after the tests, and takes the one that was kept.
+    """
+    name = fleet_name("site")
+    keep = os.environ.get("ORBITBOT_KEEP_FLEET") == "1"
+    if not (keep and name in {plan.name for plan in store.plans()}):
+        remove(store, name)
+        launch(FleetRequest(name=name, hosts=HOSTS, packages=PACKAGES), store)
+    try:
+        made = Site(Fleet.load(store, name))
+        made.prepare()
+        yield made
+    finally:
+        if not keep:
+            remove(store, name)

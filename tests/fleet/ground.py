@@ -4,18 +4,16 @@
 any connection: what counts is who gets that far.
 """
 
-import importlib.util
 import json
-import socket
 import subprocess
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from tests.ansible.conftest import REPOSITORY
 from tests.ansible.running import BINARIES, Run, environment
-from tests.hosts.command import HostsError
+from tests.ansible.strategy import fast_strategy
+from tests.fleet import outside
 from tests.hosts.fleet import Fleet
 
 MESH = {"a": "10.66.0.1", "b": "10.66.0.2", "c": "10.66.0.3"}
@@ -35,8 +33,6 @@ _LISTEN = (
     "while True:\n"
     "    for key, _ in waiting.select(): key.fileobj.accept()[0].close()\n"
 )
-_CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)"
-_CONNECT_TIMEOUT = 1.0  # seconds; on one machine an answer takes a millisecond
 
 
 class Ground:
@@ -70,21 +66,12 @@ class Ground:
         return self._run("ansible", "abc", host, "-m", name, *words)
 
     def connects(self, host: str, target: str, port: int, user: str = "root") -> bool:
-        """Whether `user` on `host` gets a TCP connection to `target`."""
-        try:
-            self.fleet.ssh(host, f'runuser -u {user} -- python3 -c "{_CONNECT}" {target} {port}')
-        except HostsError as error:
-            if "Error: " not in str(error):  # one of Python's socket errors, nothing else
-                raise
-            return False
-        return True
+        """See `outside.connects`."""
+        return outside.connects(self.fleet, host, target, port, user)
 
     def open_ports(self, host: str, ports: Iterable[int]) -> set[int]:
-        """Which of `ports` take a TCP connection from this machine, which is outside of the mesh."""
-        address = self.fleet.plan.host(host).address
-        with ThreadPoolExecutor(max_workers=32) as pool:
-            answers = pool.map(lambda port: (port, _open(address, port)), ports)
-            return {port for port, is_open in answers if is_open}
+        """See `outside.open_ports`."""
+        return outside.open_ports(self.fleet.plan.host(host).address, ports)
 
     def can_log_in(self, host: str) -> bool:
         """Whether a new SSH connection succeeds, tried once."""
@@ -95,7 +82,9 @@ class Ground:
         done = subprocess.run(
             [str(BINARIES / program), "-i", str(self._inventory(hosts)), *arguments],
             cwd=REPOSITORY,
-            env=environment() | _strategy(program),
+            env=environment()
+            | {"ANSIBLE_HOST_KEY_CHECKING": "True"}
+            | (fast_strategy() if program == "ansible-playbook" else {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -112,21 +101,3 @@ class Ground:
         path = self._folder / f"{''.join(chosen)}.json"
         path.write_text(json.dumps({"all": {"hosts": chosen, "vars": shared}}))
         return path
-
-
-def _strategy(program: str) -> dict[str, str]:
-    """Mitogen, where this machine has it, as in the Makefile; and host keys are checked."""
-    checked = {"ANSIBLE_HOST_KEY_CHECKING": "True"}
-    spec = importlib.util.find_spec("ansible_mitogen")
-    if program == "ansible" or spec is None or spec.submodule_search_locations is None:
-        return checked
-    plugins = f"{spec.submodule_search_locations[0]}/plugins/strategy"
-    return checked | {"ANSIBLE_STRATEGY_PLUGINS": plugins, "ANSIBLE_STRATEGY": "mitogen_linear"}
-
-
-def _open(address: str, port: int) -> bool:
-    try:
-        with socket.create_connection((address, port), timeout=_CONNECT_TIMEOUT):
-            return True
-    except OSError:
-        return False

@@ -29,7 +29,9 @@ _SET_CLIENT = "SELECT set_config('orbitbot.client_id', %s, true)"
 
 def conninfo(settings: DatabaseSettings, application: str) -> str:
     """The libpq connection string of one service's role (holds the password: never log it)."""
+    tls = {"sslmode": "verify-full", "sslrootcert": settings.tls_ca_file} if settings.tls_ca_file else {}
     return make_conninfo(
+        **tls,
         host=settings.host,
         port=settings.port,
         dbname=settings.name,

@@ -19,14 +19,21 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class DatabaseSettings(Settings, frozen=True):
-    """How one service reaches PostgreSQL, as its own role."""
+    """How one service reaches PostgreSQL, as its own role.
+
+    Attributes:
+        tls_ca_file: authority that the server's certificate must be signed by, for the name or address in
+            `host`; empty: whatever the server offers, which is for a server on this very host.
+        pool_size: connections per worker process.
+    """
 
     user: str
     password_file: str
     name: str = "orbitbot"
     host: str = "127.0.0.1"
     port: int = 5432
-    pool_size: int = 8  # connections per worker process
+    tls_ca_file: str = ""
+    pool_size: int = 8
 
 
 class ListenSettings(Settings, frozen=True):

@@ -1,0 +1,217 @@
+"""A fleet that `site.yml` made, and what a user, an operator and a stranger see of it."""
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from tests.ansible.conftest import REPOSITORY
+from tests.ansible.running import BINARIES, Run, environment
+from tests.ansible.strategy import fast_strategy
+from tests.fleet import outside
+from tests.fleet.inventory import mesh_addresses, write
+from tests.hosts.fleet import Fleet
+from tests.hosts.plan import HostRequest
+from tests.support.api import Api
+
+# Where everything is as far apart as it goes on six hosts.
+HOSTS: Final = (
+    HostRequest("gateway-1", ("control", "gateway", "ai")),
+    HostRequest("gateway-2", ("gateway", "ai")),
+    HostRequest("bots-1", ("bots",)),
+    HostRequest("bots-2", ("bots",)),
+    HostRequest("speech-1", ("speech",)),
+    HostRequest("database-1", ("database", "cache", "backup", "monitoring")),
+)
+# What the roles would install with apt: a fleet stands on a layer that has it, made once and kept.
+PACKAGES: Final = (
+    "bubblewrap",
+    "certbot",
+    "espeak-ng",
+    "libmagic1",
+    "nftables",
+    "nginx",
+    "openssl",
+    "postgresql",
+    "python3-cryptography",
+    "python3-psycopg2",
+    "redis-server",
+    "supervisor",
+    "systemd-timesyncd",
+    "unattended-upgrades",
+    "wireguard-go",
+    "wireguard-tools",
+)
+CLIENTS: Final = {"padaria": "bots-1", "clinica": "bots-2"}
+PERSONALITY: Final = "templates/personalities/bakery.pt.toml"
+SAY: Final = "/opt/orbitbot/current/venv/bot/bin/orbitbot say"
+SITE_TIMEOUT: Final = 900.0  # seconds
+
+_SEARCHED = "/etc /home /opt/orbitbot/current /root /run /srv /tmp /var"
+# 0 when some file below these directories, or some process's environment or command line, holds standard input.
+_SEARCH = """
+import os, stat, sys
+wanted = sys.stdin.buffer.read().strip()
+mine = str(os.getpid())
+def files():
+    for process in os.listdir("/proc"):
+        if process.isdigit() and process != mine:
+            yield f"/proc/{process}/environ"
+            yield f"/proc/{process}/cmdline"
+    for top in sys.argv[1:]:
+        for folder, _, names in os.walk(os.path.realpath(top)):
+            yield from (os.path.join(folder, name) for name in names)
+for path in files():
+    try:
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            continue
+        with open(path, "rb") as file:
+            if wanted in file.read():
+                print(path)
+                sys.exit(0)
+    except OSError:
+        continue
+sys.exit(1)
+"""
+
+
+@dataclass
+class Site:
+    """The fleet, its inventory, and what was run on it."""
+
+    fleet: Fleet
+    first: Run = field(default_factory=lambda: Run(0, ""))
+
+    @cached_property
+    def inventory(self) -> Path:
+        """The inventory's directory."""
+        present = self.fleet.folder / "inventory"
+        return present if present.is_dir() else write(self.fleet)
+
+    @property
+    def mesh(self) -> dict[str, str]:
+        """Host → its address in the mesh."""
+        return mesh_addresses(self.fleet.plan)
+
+    @property
+    def hosts(self) -> list[str]:
+        """Every host's name."""
+        return [host.name for host in self.fleet.plan.hosts]
+
+    def address(self, host: str) -> str:
+        """A host's address outside of the mesh."""
+        return self.fleet.plan.host(host).address
+
+    def prepare(self) -> None:
+        """Have the fleet and its clients."""
+        self.first = self.play("site").require_success()
+        for client in CLIENTS:
+            self.add_client(client).require_success()
+
+    @cached_property
+    def secrets(self) -> dict[str, str]:
+        """The vault's content."""
+        vault = self.inventory / "group_vars/all/vault.yml"
+        shown = subprocess.run(
+            [str(BINARIES / "ansible-vault"), "view", str(vault)],
+            cwd=REPOSITORY,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        found: dict[str, str] = yaml.safe_load(shown.stdout)
+        return found
+
+    @cached_property
+    def authority(self) -> Path:
+        """The file of the authority's certificate."""
+        path = self.fleet.folder / "ca.crt"
+        path.write_text(self.secrets["vault_tls_ca_certificate"])
+        return path
+
+    def api(self, host: str = "gateway-1") -> Api:
+        """The REST API through a gateway's nginx, as the operator."""
+        return Api(f"https://{self.address(host)}", self.authority).as_operator(
+            self.secrets["vault_operator_password"]
+        )
+
+    def command(self, playbook: str, *arguments: str, **variables: Any) -> list[str]:
+        """The command line of a playbook of this inventory."""
+        words = [str(BINARIES / "ansible-playbook"), "-i", str(self.inventory), f"playbooks/{playbook}.yml"]
+        given = ["-e", json.dumps(variables)] if variables else []
+        return [*words, *given, *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that playbooks run in."""
+        return environment() | {"ANSIBLE_HOST_KEY_CHECKING": "True"} | fast_strategy()
+
+    def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
+        """Run a playbook."""
+        done = subprocess.run(
+            self.command(playbook, *arguments, **variables),
+            cwd=REPOSITORY,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=SITE_TIMEOUT,
+        )
+        return Run(done.returncode, done.stdout)
+
+    def add_client(self, client: str) -> Run:
+        """Have a client on the simulator channel on its host."""
+        return self.play(
+            "add-client", client=client, channel="simulator", settings_file=PERSONALITY, host=CLIENTS[client]
+        )
+
+    def say(self, client: str, text: str, number: str = "5511900000000") -> str:
+        """What the client's bot answers to a text, asked on its host's simulated telephone."""
+        return self.fleet.ssh(
+            CLIENTS[client], f"{SAY} {client} '{text}' --from={number} --timeout=120", timeout=150
+        )
+
+    def say_aloud(self, client: str, note: bytes, number: str = "5511900000001") -> str:
+        """What it answers to a voice note (OGG/Opus)."""
+        receive = f"cat >/tmp/note.ogg && {SAY} {client} --voice /tmp/note.ogg --from={number} --timeout=120"
+        done = subprocess.run(
+            self.fleet.ssh_command(CLIENTS[client], receive),
+            input=note,
+            capture_output=True,
+            check=False,
+            timeout=150,
+        )
+        assert done.returncode == 0, done.stderr.decode(errors="replace")
+        return done.stdout.decode()
+
+    def connects(self, host: str, target: str, port: int, user: str = "root") -> bool:
+        """See `outside.connects`."""
+        return outside.connects(self.fleet, host, target, port, user)
+
+    def open_ports(self, host: str, ports: Iterable[int]) -> set[int]:
+        """See `outside.open_ports`."""
+        return outside.open_ports(self.address(host), ports)
+
+    def holds(self, host: str, secret: str) -> bool:
+        """Whether a file or process of the host has the secret; one of several lines counts by its longest."""
+        longest = max(secret.splitlines(), key=len)
+        done = subprocess.run(
+            self.fleet.ssh_command(host, f"python3 -c {shlex.quote(_SEARCH)} {_SEARCHED}"),
+            input=longest,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert done.returncode in (0, 1), done.stderr
+        return done.returncode == 0

@@ -1,0 +1,111 @@
+"""A fleet made by `site.yml`: what is open, who holds what, who answers; a second run changes nothing."""
+
+import re
+
+import pytest
+
+from orbitbot.contracts.messages import MessageAnswer
+from tests.fleet.site import CLIENTS, Site
+from tests.support.voices import synthesise
+
+pytestmark = pytest.mark.fleet
+
+PORTS = (22, 80, 443, 2019, 3000, 3001, 3002, 3010, 3011, 5432, 6379, 8080, 9000, 9090, 9100, 51820)
+# Which hosts may hold which of the vault's secrets, and nobody else.
+HOLDERS = {
+    "vault_database_owner_password": {"gateway-1"},
+    "vault_database_gateway_password": {"gateway-1", "gateway-2"},
+    "vault_database_operator_password": {"gateway-1", "gateway-2"},
+    "vault_database_ai_password": {"gateway-1", "gateway-2"},
+    "vault_redis_password": {"gateway-1", "gateway-2", "database-1"},
+    "vault_signing_key": {"gateway-1", "gateway-2"},
+    "vault_tls_ca_key": set(),
+    "vault_operator_password": set(),
+}
+PUBLIC = {"vault_verify_key", "vault_tls_ca_certificate"}
+
+
+def test_the_first_run_succeeded_and_says_what_runs(site: Site) -> None:
+    assert re.search(r"https://\S+ on gateway-1 is ready and runs release ", site.first.output), (
+        site.first.output
+    )
+
+
+@pytest.mark.parametrize("host", ["gateway-1", "gateway-2", "bots-1", "bots-2", "speech-1", "database-1"])
+def test_the_outside_reaches_nothing_but_ssh_and_the_public_ports(site: Site, host: str) -> None:
+    assert site.open_ports(host, PORTS) == ({22, 80, 443} if "gateway" in host else {22})
+
+
+@pytest.mark.parametrize("host", ["gateway-1", "gateway-2", "bots-1", "bots-2", "speech-1", "database-1"])
+def test_services_listen_on_mesh_and_loopback_alone(site: Site, host: str) -> None:
+    listening = site.fleet.ssh(host, "ss --listening --tcp --numeric --no-header --processes")
+    allowed = re.compile(rf"(127\.[0-9.]+|\[::1\]|{re.escape(site.mesh[host])}):\d+$")
+    public = re.compile(r"(0\.0\.0\.0|\[::\]|\*):(22|80|443)$")
+    for line in listening.splitlines():
+        address = line.split()[3]
+        assert allowed.match(address) or public.match(address), line
+
+
+@pytest.mark.parametrize("host", ["gateway-1", "gateway-2", "bots-1", "bots-2", "speech-1", "database-1"])
+def test_a_host_holds_the_secrets_that_it_needs_and_no_other(site: Site, host: str) -> None:
+    known = {name: value for name, value in site.secrets.items() if name not in PUBLIC}
+    assert known.keys() == HOLDERS.keys(), "say who may hold the new secret"
+    found = {name for name, value in known.items() if site.holds(host, value)}
+    assert found == {name for name, hosts in HOLDERS.items() if host in hosts}
+
+
+def test_a_bots_user_reaches_the_gateways_and_neither_database_nor_metadata(site: Site) -> None:
+    database = site.mesh["database-1"]
+    for target, port in ((database, 5432), (database, 6379), ("169.254.169.254", 80)):
+        assert not site.connects("bots-1", target, port, "bot-padaria")
+    assert site.connects("bots-1", "127.0.0.1", 3010, "bot-padaria")
+    assert not site.connects("bots-1", database, 5432), "no host but a gateway's gets there at all"
+    assert site.connects("gateway-2", database, 5432)
+
+
+def test_the_database_takes_nobody_without_tls(site: Site) -> None:
+    password = site.secrets["vault_database_ai_password"]
+    login = f"host={site.mesh['database-1']} dbname=orbitbot user=orbitbot_ai password={password}"
+    program = "import psycopg, sys; psycopg.connect(sys.stdin.read())"
+    client = f"/opt/orbitbot/current/venv/application/bin/python -c '{program}'"
+
+    def connect(more: str) -> str:
+        return site.fleet.ssh("gateway-2", f"echo '{login} {more}' | {client} 2>&1 || true")
+
+    assert connect("sslmode=verify-full sslrootcert=/etc/orbitbot/ca.crt") == ""
+    assert "no pg_hba.conf entry" in connect("sslmode=disable")
+    assert "certificate verify failed" in connect(
+        "sslmode=verify-full sslrootcert=/etc/ssl/certs/ca-certificates.crt"
+    )
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_text_is_answered(site: Site, client: str) -> None:
+    assert site.say(client, "Qual o horário de funcionamento?").strip()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_voice_note_is_answered(site: Site, client: str) -> None:
+    assert site.say_aloud(client, synthesise("quero dois bolos de chocolate")).strip()
+
+
+@pytest.mark.parametrize("gateway", ["gateway-1", "gateway-2"])
+def test_the_api_answers_at_every_gateway(site: Site, gateway: str) -> None:
+    answer = site.api(gateway).say("padaria", "Bom dia", "5511955550000")
+    assert isinstance(answer, MessageAnswer)
+    assert answer.response
+
+
+def test_no_unit_has_failed(site: Site) -> None:
+    for host in site.hosts:
+        assert site.fleet.ssh(host, "systemctl --failed --no-legend") == ""
+
+
+def test_supervisors_limit_on_files_is_raised(site: Site) -> None:
+    limit = site.fleet.ssh("bots-1", "grep 'open files' /proc/$(cat /run/supervisord.pid)/limits")
+    assert int(limit.split()[3]) >= 20_000
+
+
+def test_a_second_run_changes_nothing_and_check_mode_finds_nothing(site: Site) -> None:
+    site.play("site").require_success().require_changes(0)
+    site.play("site", "--check", "--diff").require_success().require_changes(0)
