@@ -54,7 +54,7 @@ SAY: Final = "/opt/orbitbot/current/venv/bot/bin/orbitbot say"
 SITE_TIMEOUT: Final = 900.0  # seconds
 
 _SEARCHED = "/etc /home /opt/orbitbot/current /root /run /srv /tmp /var"
-# 0 when some file below these directories, or some process's environment or command line, holds standard input.
+# 0 when a file below these directories, or a process's environment or command line, holds standard input.
 _SEARCH = """
 import os, stat, sys
 wanted = sys.stdin.buffer.read().strip()
@@ -203,7 +203,7 @@ class Site:
         return outside.open_ports(self.address(host), ports)
 
     def holds(self, host: str, secret: str) -> bool:
-        """Whether a file or process of the host has the secret; one of several lines counts by its longest."""
+        """Whether a file or process of the host has the secret; of several lines the longest counts."""
         longest = max(secret.splitlines(), key=len)
         done = subprocess.run(
             self.fleet.ssh_command(host, f"python3 -c {shlex.quote(_SEARCH)} {_SEARCHED}"),
