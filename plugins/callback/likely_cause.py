@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
 
 from ansible import constants as C  # noqa: N812  (as Ansible's own plugins import it)
-from ansible import context
 
 DOCUMENTATION = r"""
 name: likely_cause
@@ -19,7 +16,6 @@ short_description: Names the failed task, the host and the likely cause
 description:
   - After each failure this prints the task, the host and a likely cause, found by what the error says.
   - An error that none of its patterns fits is left to speak for itself.
-  - At the end of a run that left hosts out, it names them and the command that makes up for it.
 requirements:
   - enable it with C(callbacks_enabled) in C(ansible.cfg)
 author: OrbitBot contributors
@@ -108,28 +104,6 @@ def error_text(result: dict[str, Any]) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def unfinished(unreachable: Iterable[str], failed: Iterable[str], again: str) -> list[str]:
-    """What the end of a run says of hosts that it left out; nothing where it did not."""
-    away, broken = sorted(unreachable), sorted(set(failed) - set(unreachable))
-    if not away and not broken:
-        return []
-    lines = [""]
-    if away:
-        lines.append(f"Not reached: {', '.join(away)}. The other hosts went on without.")
-    if broken:
-        lines.append(f"Failed: {', '.join(broken)}.")
-    return [
-        *lines,
-        f"When that is mended, run the same again; what is done already stays as it is:\n  {again}",
-    ]
-
-
-def _short(path: str) -> str:
-    """A path as one would type it: relative where it lies below the working directory."""
-    relative = os.path.relpath(path)
-    return path if relative.startswith("..") else relative
-
-
 class CallbackModule(CallbackBase):
     """See the module's text."""
 
@@ -137,21 +111,6 @@ class CallbackModule(CallbackBase):
     CALLBACK_TYPE = "notification"
     CALLBACK_NAME = "likely_cause"
     CALLBACK_NEEDS_ENABLED = True
-
-    def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Remember what is run, to say it at the end."""
-        self._playbook = playbook._file_name  # noqa: SLF001  (all that Ansible's own plugins have, too)
-
-    def v2_playbook_on_stats(self, stats: Any) -> None:
-        """Name the hosts that are not done, and what to do."""
-        lines = unfinished(stats.dark, stats.failures, self._again())
-        if lines:
-            self._display.display("\n".join(lines), color=C.COLOR_ERROR, stderr=True)
-
-    def _again(self) -> str:
-        sources = context.CLIARGS.get("inventory") or []
-        inventories = "".join(f" -i {_short(each)}" for each in sources)
-        return f"ansible-playbook{inventories} {_short(self._playbook)}"
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: FBT001, FBT002  (Ansible's signature)
         """Say it, unless the playbook goes on regardless."""

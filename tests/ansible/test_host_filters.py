@@ -72,14 +72,3 @@ def test_the_text_of_a_loop_is_that_of_its_failed_items() -> None:
         "results": [{"msg": "fine"}, {"failed": True, "msg": "bad", "stderr": "worse"}],
     }
     assert callback.error_text(result) == "One or more items failed\nbad\nworse"
-
-
-def test_the_end_of_a_run_names_the_hosts_that_are_left_and_the_command() -> None:
-    lines = "\n".join(callback.unfinished({"b": 1}, {"a": 1, "b": 1}, "ansible-playbook -i x site.yml"))
-    assert "Not reached: b." in lines
-    assert "Failed: a." in lines
-    assert lines.endswith("\n  ansible-playbook -i x site.yml")
-
-
-def test_the_end_of_a_good_run_says_nothing() -> None:
-    assert callback.unfinished({}, {}, "ansible-playbook site.yml") == []
