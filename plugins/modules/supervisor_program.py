@@ -55,8 +55,10 @@ pid:
 
 import http.client  # noqa: E402  (a module's documentation comes first)
 import socket  # noqa: E402
+import subprocess  # noqa: E402
 import time  # noqa: E402
 import xmlrpc.client  # noqa: E402
+from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
@@ -64,6 +66,7 @@ from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 POLL_INTERVAL = 0.1  # seconds
 LOG_TAIL = 2000  # bytes of the program's log shown when it does not start
 STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
+SET_ASIDE = Path("/usr/local/sbin/orbitbot-set-aside-broken-programs")  # the role `supervisor` installs it
 NO_WAIT = False  # of startProcess: this module waits itself
 
 
@@ -104,6 +107,7 @@ class Program:
         self._process = f"{name}:{name}"
         self._check_mode = check_mode
         self.actions: list[str] = []
+        self.warnings: list[str] = []
 
     def start(self, timeout: float) -> int:
         """Run the program with its present configuration; its process id (0 in check mode).
@@ -169,12 +173,23 @@ class Program:
 
     def _reread(self) -> tuple[list[str], list[str], list[str]]:
         try:
-            ((added, changed, removed),) = self._rpc.reloadConfig()
+            ((added, changed, removed),) = self._reload()
         except xmlrpc.client.Fault as error:
             raise SupervisorError(
                 f"supervisor cannot read its configuration files: {error.faultString}"
             ) from error
         return added, changed, removed
+
+    def _reload(self) -> Any:
+        """Have supervisor read its files; what it cannot read is set aside: it would stop the others."""
+        try:
+            return self._rpc.reloadConfig()
+        except xmlrpc.client.Fault:
+            if self._check_mode or not SET_ASIDE.exists():
+                raise
+        done = subprocess.run([SET_ASIDE], capture_output=True, text=True, check=True)  # noqa: S603  (fixed words)
+        self.warnings += done.stderr.splitlines()
+        return self._rpc.reloadConfig()
 
     def _do(self, action: str, call: Any) -> None:
         self.actions.append(action)
@@ -204,6 +219,8 @@ def main() -> None:
         module.fail_json(msg=f"supervisor does not answer on {module.params['socket']}: {error.strerror}")
     except (SupervisorError, xmlrpc.client.Fault) as error:
         module.fail_json(msg=str(error), actions=program.actions)
+    for warning in program.warnings:
+        module.warn(warning)
     module.exit_json(changed=bool(program.actions), actions=program.actions, **result)
 
 

@@ -139,3 +139,23 @@ def test_a_file_of_somebody_else_that_does_not_parse_is_named(supervisor: Superv
 def test_no_supervisord_is_an_error_that_says_so(tmp_path: Path) -> None:
     result = call(Supervisor(tmp_path), "bot-acme", timeout=1)
     assert f"supervisor does not answer on {tmp_path}/supervisor.sock" in result["msg"]
+
+
+def test_files_that_supervisor_cannot_read_are_set_aside_and_the_others_stay(tmp_path: Path) -> None:
+    good = "[program:bot-acme]\ncommand=/bin/sleep 9\n"
+    bad = {
+        "no-section.conf": "command=/bin/true\n",
+        "no-command.conf": "[program:x]\nautostart=true\n",
+        "no-user.conf": "[program:x]\ncommand=/bin/true\nuser=bot-nobody-has-this\n",
+        "binary.conf": "\0\1\2",
+    }
+    for name, text in bad.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "acme.conf").write_text(good)
+    script = REPOSITORY / "roles/supervisor/files/set-aside-broken-programs"
+    done = subprocess.run(
+        ["/usr/bin/python3", script, tmp_path], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {"acme.conf", *(f"{name}.broken" for name in bad)}
+    for name in bad:
+        assert f"{tmp_path / name} is set aside: " in done.stderr

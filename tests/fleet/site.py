@@ -48,7 +48,7 @@ PACKAGES: Final = (
     "wireguard-go",
     "wireguard-tools",
 )
-CLIENTS: Final = {"padaria": "bots-1", "clinica": "bots-2"}
+CLIENTS: Final = ("padaria", "clinica")  # one for each bot host
 PERSONALITY: Final = "templates/personalities/bakery.pt.toml"
 SAY: Final = "/opt/orbitbot/current/venv/bot/bin/orbitbot say"
 SITE_TIMEOUT: Final = 900.0  # seconds
@@ -104,6 +104,15 @@ class Site:
         """Every host's name."""
         return [host.name for host in self.fleet.plan.hosts]
 
+    def group(self, name: str) -> list[str]:
+        """The hosts of a group."""
+        return [host.name for host in self.fleet.plan.hosts if name in host.groups]
+
+    @property
+    def clients(self) -> dict[str, str]:
+        """Client → the host of its bot."""
+        return dict(zip(CLIENTS, self.group("bots"), strict=False))
+
     def address(self, host: str) -> str:
         """A host's address outside of the mesh."""
         return self.fleet.plan.host(host).address
@@ -111,8 +120,7 @@ class Site:
     def prepare(self) -> None:
         """Have the fleet and its clients."""
         self.first = self.play("site").require_success()
-        for client in CLIENTS:
-            self.add_client(client).require_success()
+        self.add_clients()
 
     @cached_property
     def secrets(self) -> dict[str, str]:
@@ -169,23 +177,24 @@ class Site:
         )
         return Run(done.returncode, done.stdout)
 
-    def add_client(self, client: str) -> Run:
-        """Have a client on the simulator channel on its host."""
-        return self.play(
-            "add-client", client=client, channel="simulator", settings_file=PERSONALITY, host=CLIENTS[client]
-        )
+    def add_clients(self) -> None:
+        """Have the clients, on the simulator channel."""
+        for client, host in self.clients.items():
+            self.play(
+                "add-client", client=client, channel="simulator", settings_file=PERSONALITY, host=host
+            ).require_success()
 
     def say(self, client: str, text: str, number: str = "5511900000000") -> str:
         """What the client's bot answers to a text, asked on its host's simulated telephone."""
         return self.fleet.ssh(
-            CLIENTS[client], f"{SAY} {client} '{text}' --from={number} --timeout=120", timeout=150
+            self.clients[client], f"{SAY} {client} '{text}' --from={number} --timeout=120", timeout=150
         )
 
     def say_aloud(self, client: str, note: bytes, number: str = "5511900000001") -> str:
         """What it answers to a voice note (OGG/Opus)."""
         receive = f"cat >/tmp/note.ogg && {SAY} {client} --voice /tmp/note.ogg --from={number} --timeout=120"
         done = subprocess.run(
-            self.fleet.ssh_command(CLIENTS[client], receive),
+            self.fleet.ssh_command(self.clients[client], receive),
             input=note,
             capture_output=True,
             check=False,
