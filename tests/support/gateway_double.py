@@ -23,11 +23,13 @@ import msgspec
 from multipart import MultipartParser, parse_options_header
 
 from orbitbot.contracts.auth import TokenRequest, TokenResponse
-from orbitbot.contracts.bot import BotSettings, BotStatus
+from orbitbot.contracts.bot import GENERATION_HEADER, BotSettings, BotStatus
+from orbitbot.contracts.commands import Command, CommandResult, Commands, Order
 from orbitbot.contracts.messages import MessageAnswer, PostMessage, TurnState
+from orbitbot.contracts.pairing import PairingEvent
 from orbitbot.contracts.reports import Delivery, Reports, ReportsAccepted, SetAside
 
-Call = Literal["token", "messages", "turns", "reports", "bot"]
+Call = Literal["token", "messages", "turns", "reports", "bot", "pairing", "commands", "results"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,9 @@ class GatewayDouble:
         decide: may make a turn end `("silenced" | "failed", reason)` instead.
         turns: every turn by id, in the order of their first post.
         holds_polls: whether `wait` is heeded.
+        pairings: what the bot told about linking a phone.
+        results: command id → what became of it, every time that it was told.
+        generation: a bot that shows a lower one is refused.
         wrong: whatever broke the contract: a key used for another body, a message in two turns.
     """
 
@@ -116,7 +121,12 @@ class GatewayDouble:
         self.messages: dict[str, str] = {}
         self.reports: list[SetAside | Delivery] = []
         self.statuses: list[BotStatus] = []
+        self.pairings: list[PairingEvent] = []
+        self.results: dict[int, list[CommandResult]] = defaultdict(list)
+        self.generation = 0
         self.tokens: list[str] = []
+        self._commands: list[Command] = []
+        self._given = threading.Condition()
         self.calls: dict[str, int] = defaultdict(int)
         self.wrong: list[str] = []
         self._valid: set[str] = set()
@@ -193,7 +203,30 @@ class GatewayDouble:
         with self._lock:
             self._valid.clear()
 
+    def give(self, order: Order, lifetime: float = 600.0) -> int:
+        """Tell the bot to do something; the command's id."""
+        with self._given:
+            command = Command(
+                id=len(self._commands) + 1,
+                order=msgspec.Raw(msgspec.json.encode(order)),
+                created_at=time.time(),
+                expires_at=time.time() + lifetime,
+            )
+            self._commands.append(command)
+            self._given.notify_all()
+        return command.id
+
     # What the handler calls
+
+    def pending(self, wait: float) -> list[Command]:
+        deadline = time.monotonic() + wait
+        with self._given:
+            while not (waiting := [each for each in self._commands if each.id not in self.results]):
+                left = deadline - time.monotonic()
+                if left <= 0 or self.is_stopped():
+                    break
+                self._given.wait(min(left, 0.1))
+            return waiting
 
     def fault(self, call: Call) -> Fault | None:
         with self._lock:
@@ -337,6 +370,9 @@ class _Handler(BaseHTTPRequestHandler):
                 if call != "token" and not self.double.is_valid(self.headers.get("Authorization")):
                     self._problem(401, "unauthenticated")
                     return
+                if call != "token" and int(self.headers.get(GENERATION_HEADER, "0")) < self.double.generation:
+                    self._problem(409, "superseded")
+                    return
                 status, body, headers = getattr(self, f"_{call}")(raw, fault)
                 if isinstance(fault, Hang):
                     self.double.pause(fault.seconds)
@@ -357,7 +393,11 @@ class _Handler(BaseHTTPRequestHandler):
             ("GET", "turns"): "turns",
             ("POST", "reports"): "reports",
             ("PUT", "bot"): "bot",
+            ("GET", "commands"): "commands",
+            ("POST", "commands"): "results",
         }
+        if (self.command, path) == ("PUT", f"{base}bot/pairing"):
+            return "pairing"
         return calls.get((self.command, path.removeprefix(base).partition("/")[0]))
 
     def _token(self, raw: bytes, fault: Fault | None) -> tuple[int, bytes, dict[str, str]]:
@@ -402,6 +442,21 @@ class _Handler(BaseHTTPRequestHandler):
     def _bot(self, raw: bytes, fault: Fault | None) -> tuple[int, bytes, dict[str, str]]:
         self.double.statuses.append(msgspec.json.decode(raw, type=BotStatus))
         return 200, msgspec.json.encode(self.double.settings), {}
+
+    def _pairing(self, raw: bytes, fault: Fault | None) -> tuple[int, bytes, dict[str, str]]:
+        event: PairingEvent = msgspec.json.decode(raw, type=PairingEvent)
+        self.double.pairings.append(event)
+        return 204, b"", {}
+
+    def _commands(self, raw: bytes, fault: Fault | None) -> tuple[int, bytes, dict[str, str]]:
+        wait = float(parse_qs(urlsplit(self.path).query).get("wait", ["0"])[0])
+        waiting = self.double.pending(wait if self.double.holds_polls else 0.0)
+        return 200, msgspec.json.encode(Commands(waiting)), {}
+
+    def _results(self, raw: bytes, fault: Fault | None) -> tuple[int, bytes, dict[str, str]]:
+        result = msgspec.json.decode(raw, type=CommandResult)
+        self.double.results[int(self.path.split("/")[-2])].append(result)
+        return 204, b"", {}
 
     def _problem(self, status: int, problem: str, retry_after: int | None = None) -> None:
         headers = {} if retry_after is None else {"Retry-After": str(retry_after)}

@@ -10,13 +10,17 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "app/orbitbot"
 
 # From the ground up: a room imports only from rooms above it in this list (docs/index.md).
-ROOMS = ["foundation", "contracts", "clients", "conversations", "plugins", "speech", "ai", "bot", "gateway"]
+ROOMS = [
+    "foundation", "contracts", "clients", "conversations", "fleet", "pairing", "plugins",
+    "speech", "ai", "bot", "dashboard", "gateway",
+]  # fmt: skip
 # Services know each other by `contracts` alone.
 STRANGERS = {
     "gateway": {"speech", "ai", "bot", "plugins"},
-    "ai": {"speech", "conversations"},
-    "speech": {"clients", "conversations", "plugins"},
-    "bot": {"clients", "conversations", "plugins", "speech", "ai"},
+    "ai": {"speech", "conversations", "fleet", "pairing"},
+    "speech": {"clients", "conversations", "fleet", "pairing", "plugins"},
+    "bot": {"clients", "conversations", "fleet", "pairing", "plugins", "speech", "ai"},
+    "dashboard": {"plugins", "speech", "ai", "bot"},
 }
 
 

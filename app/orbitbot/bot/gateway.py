@@ -14,10 +14,12 @@ from orbitbot.bot.http import Body, Http, Reply, Unreachable
 from orbitbot.bot.media import MediaStore
 from orbitbot.bot.models import QueuedReport, Turn
 from orbitbot.bot.turn_request import TurnRequest
-from orbitbot.contracts.bot import BotSettings, BotStatus
+from orbitbot.contracts.bot import GENERATION_HEADER, BotSettings, BotStatus
+from orbitbot.contracts.commands import Command, CommandResult, Commands
 from orbitbot.contracts.messages import MessageAnswer
+from orbitbot.contracts.pairing import PairingEvent
 from orbitbot.contracts.reports import ReportsAccepted
-from orbitbot.foundation.errors import Conflict, SettingsError, Unavailable
+from orbitbot.foundation.errors import Conflict, SettingsError, Superseded, Unavailable
 
 POLL_WAIT: Final = 20  # seconds that the gateway may hold a poll back, at most
 STATUS_TIMEOUT: Final = 10.0  # seconds; a sign of life that takes longer is none
@@ -68,6 +70,8 @@ class GatewayClient:
     Args:
         retry_ceiling: longest pause between two attempts at a turn, in seconds.
         poll_wait: seconds that the gateway may hold a poll back; below the HTTP time-out.
+        generation: of the lease that this process runs on.
+        on_superseded: another host has taken over; this process has to end.
     """
 
     def __init__(
@@ -79,6 +83,8 @@ class GatewayClient:
         client_id: str,
         retry_ceiling: float = 15.0,
         poll_wait: int = POLL_WAIT,
+        generation: int = 0,
+        on_superseded: Callable[[], None] = lambda: None,
     ) -> None:
         self._http = http
         self._tokens = tokens
@@ -86,6 +92,8 @@ class GatewayClient:
         self._base = f"/api/clients/{client_id}"
         self._retry_ceiling = retry_ceiling
         self._poll_wait = poll_wait
+        self._generation = str(generation)
+        self._on_superseded = on_superseded
 
     async def answer(self, turn: Turn) -> Outcome:
         """Post a turn until the gateway has said what becomes of it, however long that takes.
@@ -135,6 +143,36 @@ class GatewayClient:
         reply = await self._call("PUT", f"{self._base}/bot", lambda: body, read_timeout=read_timeout)
         return _decode(reply, BotSettings)
 
+    async def next_commands(self) -> list[Command]:
+        """What the bot is told to do; empty after a while without anything.
+
+        Raises:
+            GatewayAway: try again later.
+            GatewayRefused: the gateway does not take it.
+        """
+        reply = await self._call("GET", f"{self._base}/commands?wait={self._poll_wait}", lambda: b"")
+        return _decode(reply, Commands).commands
+
+    async def finish_command(self, command_id: int, result: CommandResult) -> None:
+        """Say what became of a command.
+
+        Raises:
+            GatewayAway: try again later.
+            GatewayRefused: the gateway does not take it.
+        """
+        body = msgspec.json.encode(result)
+        await self._call("POST", f"{self._base}/commands/{command_id}/result", lambda: body)
+
+    async def put_pairing(self, event: PairingEvent) -> None:
+        """Say what happens while a phone is being linked.
+
+        Raises:
+            GatewayAway: try again later.
+            GatewayRefused: the gateway does not take it.
+        """
+        body = msgspec.json.encode(event)
+        await self._call("PUT", f"{self._base}/bot/pairing", lambda: body, read_timeout=STATUS_TIMEOUT)
+
     async def _attempt(self, turn: Turn) -> Outcome | None:
         """One post and the polls after it; None if the turn has to be posted again."""
         request = TurnRequest(turn, self._media)
@@ -176,6 +214,9 @@ class GatewayClient:
             raise GatewayAway(str(error), retry_after=error.reply.retry_after) from error
         except (Unreachable, SettingsError) as error:
             raise GatewayAway(error.detail) from error
+        if reply.status == Superseded.status and _problem(reply) == Superseded.problem:
+            self._on_superseded()
+            raise GatewayAway(Superseded.title)
         return _checked(reply)
 
     async def _send(
@@ -191,7 +232,12 @@ class GatewayClient:
         return await self._http.request(
             method,
             path,
-            headers={**headers, "Authorization": f"Bearer {token}", "Accept": "application/json"},
+            headers={
+                **headers,
+                "Authorization": f"Bearer {token}",
+                "Accept": "application/json",
+                GENERATION_HEADER: self._generation,
+            },
             body=body,
             read_timeout=read_timeout,
         )

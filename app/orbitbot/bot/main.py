@@ -1,9 +1,11 @@
 """Wires one bot together and runs it until SIGTERM.
 
-Exit status: 0 after SIGTERM or SIGINT; 75 (`EX_TEMPFAIL`) when another process holds the state directory
-or the parent has gone; 1 when something broke; 2 (by the command line) when the settings are wrong. 75 comes
-within a second, so supervisor sees a start that failed and tries again with growing pauses: with
-`startsecs=2` and `startretries=5` it neither hammers nor gives up before a stopping predecessor is gone.
+Exit status: 0 after SIGTERM, SIGINT or the command to restart; 78 (`EX_CONFIG`) when another host has taken
+over, which supervisor is told not to follow by another start; 75 (`EX_TEMPFAIL`) when another process holds
+the state directory or the parent has gone; 1 when something broke; 2 (by the command line) when the settings
+are wrong. 75 comes within a second, so supervisor sees a start that failed and tries again with growing
+pauses: with `startsecs=2` and `startretries=5` it neither hammers nor gives up before a stopping predecessor
+is gone.
 """
 
 import asyncio
@@ -18,12 +20,14 @@ from typing import Any, Final
 
 from orbitbot.bot.access import AccessTokens
 from orbitbot.bot.channels.channel import Channel
+from orbitbot.bot.commands import CommandLoop
 from orbitbot.bot.delivery import Deliverer
 from orbitbot.bot.gateway import POLL_WAIT, GatewayClient
 from orbitbot.bot.http import Http
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.bot.media import MediaStore
 from orbitbot.bot.media_fetching import MediaFetcher
+from orbitbot.bot.pairing import Observing, PairingReporter
 from orbitbot.bot.process_guard import AlreadyRunning, hold_lock
 from orbitbot.bot.receiving import Receiver
 from orbitbot.bot.reports import ReportQueue
@@ -35,6 +39,9 @@ from orbitbot.foundation.logs import configure_logging
 from orbitbot.foundation.processes import ParentGone, die_with_parent
 
 EXIT_BROKEN: Final = 1
+EXIT_SUPERSEDED: Final = os.EX_CONFIG
+# A program that ends before supervisor's `startsecs` is started again whatever its exit status is.
+LEAST_LIFE: Final = 3.0  # seconds
 HOUSEKEEPING_INTERVAL: Final = 3600.0  # seconds
 UNREAD_PATIENCE: Final = 3600.0  # seconds that a message's sender has to send it again, readable
 KEEP_FINAL: Final = 7 * 86_400.0  # seconds that final turns stay in the journal
@@ -82,13 +89,19 @@ class Bot:
         self._state = Path(settings.state_directory)
 
     async def run(self) -> int:
-        """Run until SIGTERM or SIGINT (0), or until a part that runs for ever ends (1)."""
-        stop = asyncio.Event()
+        """Run until SIGTERM, SIGINT or a restart (0), until another host has taken over (78), or until a part
+        that runs for ever ends (1)."""
+        stop, superseded = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
+        began = loop.time()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         # The launcher blocks them (see roles/client/files/launch_bot.py); one that came meanwhile comes now.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+
+        def give_up() -> None:
+            superseded.set()
+            stop.set()
 
         settings, ceiling = self._settings, self._settings.retry_ceiling_seconds
         journal = Journal(
@@ -104,6 +117,8 @@ class Bot:
             client_id=settings.client_id,
             retry_ceiling=ceiling,
             poll_wait=min(POLL_WAIT, int(settings.request_timeout_seconds / 2)),
+            generation=settings.generation,
+            on_superseded=give_up,
         )
         channel = make_channel(settings)
         reports = ReportQueue(journal, gateway, retry_ceiling=ceiling)
@@ -111,6 +126,7 @@ class Bot:
             journal,
             gateway,
             channel=settings.channel,
+            generation=settings.generation,
             on_settings=lambda: turns.settings_changed(),  # noqa: PLW0108  (`turns` is made below)
             retry_ceiling=ceiling,
         )
@@ -140,14 +156,30 @@ class Bot:
         )
         fetcher = MediaFetcher(journal, media, channel, on_settled=turns.notify, ceiling=ceiling)
 
+        pairing = PairingReporter(gateway)
+        commands = CommandLoop(
+            gateway,
+            channel,
+            on_restart=stop.set,
+            on_refresh=sign_of_life.send_now,
+            retry_ceiling=ceiling,
+        )
+
+        await sign_of_life.first_word()
+        if superseded.is_set():
+            http.close()
+            journal.close()
+            return await _leave_to_the_other(began)
         endless = [
             _endless("sign of life", sign_of_life.run()),
+            _endless("pairing", pairing.run()),
+            _endless("commands", commands.run()),
             _endless("reports", reports.run()),
             _endless("voice notes", fetcher.run()),
             _endless("housekeeping", keep_house(journal, media, sign_of_life, reports.notify)),
         ]
         turns.start()
-        await channel.start(receiver.receive, sign_of_life)
+        await channel.start(receiver.receive, Observing(sign_of_life, pairing))
         log.info("bot started", extra={"action": "start", "backlog": journal.backlog()})
 
         stopping = asyncio.create_task(stop.wait())
@@ -161,11 +193,21 @@ class Bot:
         for task in (stopping, *endless):
             task.cancel()
         await asyncio.gather(stopping, *endless, return_exceptions=True)
-        await sign_of_life.last_word()
+        if not superseded.is_set():
+            await sign_of_life.last_word()
         http.close()
         journal.close()
         log.info("bot stopped", extra={"action": "stop"})
+        if superseded.is_set():
+            return await _leave_to_the_other(began)
         return EXIT_BROKEN if broken else 0
+
+
+async def _leave_to_the_other(began: float) -> int:
+    """End for good, late enough for supervisor to take the exit status at its word."""
+    log.critical("another host runs this client: this process ends", extra={"action": "superseded"})
+    await asyncio.sleep(began + LEAST_LIFE - asyncio.get_running_loop().time())
+    return EXIT_SUPERSEDED
 
 
 def make_channel(settings: ProcessSettings) -> Channel:

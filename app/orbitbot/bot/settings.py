@@ -18,6 +18,7 @@ class ProcessSettings(Settings, frozen=True):
             that a rotated credential needs no restart.
         request_timeout_seconds: how long the gateway may keep a request waiting; above the 25 s
             within which it answers a turn.
+        generation: of the lease that the host holds (`contracts.lease`); 0 on a host that needs none.
         retry_ceiling_seconds: the longest pause between two attempts, unless the gateway asks for more.
         probe_seconds: between two round trips to WhatsApp that prove that it still answers.
         probe_answer_seconds: for the answer; a connection without one is deaf and is made anew.
@@ -35,6 +36,7 @@ class ProcessSettings(Settings, frozen=True):
     probe_seconds: float = 60.0
     probe_answer_seconds: float = 20.0
     connect_patience_seconds: float = 90.0
+    generation: int = 0
 
 
 def load_process_settings(path: Path) -> ProcessSettings:

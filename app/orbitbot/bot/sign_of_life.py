@@ -10,10 +10,10 @@ from orbitbot.bot.backoff import Backoff
 from orbitbot.bot.gateway import STATUS_TIMEOUT, GatewayAway, GatewayRefused
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.contracts.bot import BotSettings, BotState, BotStatus
-from orbitbot.contracts.pairing import PairingEvent
 from orbitbot.foundation.processes import visible_pid
 
 INTERVAL: Final = 15.0  # seconds between signs of life
+FIRST_WORD: Final = 1.5  # seconds that the gateway has to say that another host has taken over
 LAST_WORD: Final = 0.7  # seconds that the sign "stopping" may take
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ class SignOfLife:
         target: StatusTarget,
         *,
         channel: str,
+        generation: int = 0,
         on_settings: Callable[[], None],
         retry_ceiling: float = 15.0,
     ) -> None:
@@ -45,6 +46,7 @@ class SignOfLife:
         self._journal = journal
         self._target = target
         self._channel = channel
+        self._generation = generation
         self._on_settings = on_settings
         self._retry_ceiling = retry_ceiling
         self._state: BotState = "starting"
@@ -68,13 +70,19 @@ class SignOfLife:
         if changed:
             self.send_now()
 
-    def pairing(self, event: PairingEvent) -> None:
-        """Something happened on the way to a linked phone."""
-        log.info("pairing", extra={"phase": type(event).__name__, "action": "pairing"})
-
     def send_now(self) -> None:
         """Something that the gateway is told has changed."""
         self._changed.set()
+
+    async def first_word(self) -> None:
+        """Show the lease before anything is connected; a gateway that is away keeps nobody from it."""
+        try:
+            async with asyncio.timeout(FIRST_WORD):
+                self._take(await self._target.put_status(self._status(), read_timeout=FIRST_WORD))
+        except (GatewayAway, GatewayRefused, TimeoutError) as error:
+            log.info(
+                "the gateway did not hear of the start", extra={"reason": str(error), "action": "status"}
+            )
 
     async def run(self) -> None:
         """Send for ever."""
@@ -107,8 +115,10 @@ class SignOfLife:
 
     def _status(self) -> BotStatus:
         trouble = f"journal: {self._journal.trouble}" if self._journal.trouble else ""
+        muted = self._state == "connected" and self.settings.muted
         return BotStatus(
-            state=self._state,
+            state="paused" if muted else self._state,
+            generation=self._generation,
             channel=self._channel,
             release=__version__,
             reason="; ".join(filter(None, (self._reason, trouble))),

@@ -19,7 +19,7 @@ from orbitbot.clients import store
 from orbitbot.contracts.auth import TokenRequest, TokenResponse
 from orbitbot.contracts.clients import CredentialCreated, CredentialKind
 from orbitbot.foundation.database import Database
-from orbitbot.foundation.errors import InvalidInput, Unauthenticated
+from orbitbot.foundation.errors import InvalidInput, Superseded, Unauthenticated
 from orbitbot.foundation.names import check_client_id
 from orbitbot.foundation.tokens import Principal, TokenSigner
 
@@ -49,9 +49,11 @@ def hash_secret(secret: str) -> str:
 
 
 class _Standing(msgspec.Struct, frozen=True):
-    """What the database says of a token's subject: its version, or None when it is gone."""
+    """What the database says of a token's subject: its version, or None when it is gone; and which generation
+    of its client's lease is in force."""
 
     version: int | None
+    generation: int
     known_until: float
 
 
@@ -142,37 +144,48 @@ class Accounts:
         )
         return TokenResponse(access_token=token, expires_in=lifetime, scope=scope)
 
-    async def check(self, principal: Principal) -> None:
-        """Refuse a token that verifies but was revoked, at most `REVOCATION_DELAY` after the fact.
+    async def check(self, principal: Principal, generation: int | None = None) -> None:
+        """Refuse a token that verifies but was revoked, and a bot whose lease has gone to another host.
+
+        Either takes effect at most `REVOCATION_DELAY` after the fact.
+
+        Args:
+            generation: that a bot shows; None where the caller shows none.
 
         Raises:
             Unauthenticated: its subject is gone, its version is not the present one, or its credential
                 was revoked.
+            Superseded: the generation is lower than its client's.
         """
         key = (principal.subject, principal.credential_id)
         standing = self._standing.get(key)
         now = time.monotonic()
         if standing is None or standing.known_until < now:
-            standing = _Standing(await self._version(principal), now + REVOCATION_DELAY)
+            version, in_force = await self._version(principal)
+            standing = _Standing(version, in_force, now + REVOCATION_DELAY)
             if len(self._standing) >= _CACHE_SIZE:
                 self._standing.clear()
             self._standing[key] = standing
         if standing.version is None or standing.version != principal.version:
             raise Unauthenticated("the token was revoked")
+        if generation is not None and generation < standing.generation:
+            raise Superseded(
+                f"generation {generation} has ended: {standing.generation} is in force, on another host"
+            )
 
     def forget(self) -> None:
         """Look everything up again: something was revoked through this very process."""
         self._standing.clear()
 
-    async def _version(self, principal: Principal) -> int | None:
+    async def _version(self, principal: Principal) -> tuple[int | None, int]:
         kind, _, name = principal.subject.partition(":")
         if kind == "operator":
             async with self._operators.transaction() as connection:
-                return await store.read_operator_version(connection, name)
+                return await store.read_operator_version(connection, name), 0
         if principal.client_id is None or principal.credential_id is None:
-            return None
+            return None, 0
         async with self._database.client(principal.client_id) as connection:
             credential = await store.read_credential(connection, principal.credential_id)
         if credential is None or credential.revoked or credential.client_state == "removed":
-            return None
-        return credential.token_version
+            return None, 0
+        return credential.token_version, credential.generation

@@ -4,6 +4,7 @@ from datetime import datetime
 
 import msgspec
 
+from orbitbot.contracts.bot import BotState
 from orbitbot.contracts.clients import ChannelKind, ClientState
 from orbitbot.contracts.configure import ClientSettings
 
@@ -23,13 +24,25 @@ class Client(msgspec.Struct, frozen=True):
 
 
 class BotReport(msgspec.Struct, frozen=True):
-    """The last sign of life of a client's bot; `silent_seconds` is its age."""
+    """The last sign of life of a client's bot.
 
-    state: str
+    Attributes:
+        silent_seconds: its age.
+        phone_silent_seconds: age of the linked phone's own; None where the bot has not seen any.
+        backlog: turns that the bot has got no answer for.
+    """
+
+    state: BotState
     reason: str
     release: str
     seen_at: datetime
     silent_seconds: float
+    state_since: datetime
+    until: datetime | None
+    number: str
+    phone_seen_at: datetime | None
+    phone_silent_seconds: float | None
+    backlog: int
 
 
 class Configuration(msgspec.Struct, frozen=True):
@@ -59,3 +72,4 @@ class Credential(msgspec.Struct, frozen=True):
     revoked: bool
     client_state: ClientState
     token_version: int
+    generation: int

@@ -19,6 +19,7 @@ from orbitbot.contracts.clients import (
 )
 from orbitbot.contracts.configure import Configure, Configured
 from orbitbot.foundation.bodies import read_json
+from orbitbot.foundation.live import Live
 from orbitbot.foundation.names import check_client_id
 from orbitbot.foundation.tokens import Principal
 from orbitbot.foundation.web import AnyRequest, require
@@ -112,17 +113,22 @@ async def configure_client(request: AnyRequest, client_id: FromPath[str], servic
 
 
 @put("/api/clients/{client_id:str}/bot", summary="How a bot is, and what it runs by (bots)")
-async def report_bot(request: AnyRequest, client_id: FromPath[str], service: Service) -> BotSettings:
+async def report_bot(
+    request: AnyRequest, client_id: FromPath[str], service: Service, live: NamedDependency[Live]
+) -> BotSettings:
     """A bot's sign of life, and in return the settings of its client."""
     open_client(request, client_id, "bot")
-    return await service.report_bot(client_id, await read_json(request, BotStatus))
+    settings, changed = await service.report_bot(client_id, await read_json(request, BotStatus))
+    if changed:
+        await live.signal(client_id)
+    return settings
 
 
 def _about(client_id: str, principal: Principal, action: str) -> dict[str, str]:
     return {"client_id": client_id, "by": principal.subject, "action": action}
 
 
-def client_routes(service: ClientService, accounts: Accounts) -> Router:
+def client_routes(service: ClientService, accounts: Accounts, live: Live) -> Router:
     """The routes of this module, with what they need."""
     return Router(
         "/",
@@ -138,6 +144,7 @@ def client_routes(service: ClientService, accounts: Accounts) -> Router:
         dependencies={
             "service": Provide(lambda: service, sync_to_thread=False),
             "accounts": Provide(lambda: accounts, sync_to_thread=False),
+            "live": Provide(lambda: live, sync_to_thread=False),
         },
         tags=["clients"],
     )

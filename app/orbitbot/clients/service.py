@@ -9,7 +9,7 @@ import msgspec
 from orbitbot.clients import store
 from orbitbot.clients.accounts import REVOCATION_DELAY, new_credential
 from orbitbot.clients.models import BotReport, Client, Configuration
-from orbitbot.contracts.bot import BotSettings, BotStatus
+from orbitbot.contracts.bot import MAX_REASON, BotSettings, BotStatus
 from orbitbot.contracts.clients import (
     ClientList,
     ClientView,
@@ -20,11 +20,16 @@ from orbitbot.contracts.clients import (
 from orbitbot.contracts.configure import ClientSettings, Configure, Configured
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
+from orbitbot.foundation.phone_numbers import parse_number
 from orbitbot.foundation.text import check_strings
 
 SILENT_AFTER: Final = 60.0  # seconds; a bot tells every 15 s how it is
+_DAY: Final = 86_400.0  # seconds
 _NAME_LIMIT: Final = 200  # characters
-_TEXT_LIMIT: Final = 1000  # characters of a bot's reason
+PHONE_DROPS_AFTER: Final = 14 * 86_400.0  # seconds; WhatsApp unlinks devices of a phone unused for so long
+PHONE_WARNS_AFTER: Final = 10 * 86_400.0  # seconds; four days to do something about it
+_TEXT_LIMIT: Final = MAX_REASON
+_TIME_LIMIT: Final = 253_402_300_799.0  # Unix time of the year 9999's last second
 _CACHE_SIZE: Final = 10_000
 _INTEGER_LIMIT: Final = 2**31 - 1
 _LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
@@ -132,22 +137,31 @@ class ClientService:
             await store.add_configuration(connection, client_id, merged, author)
         return Configured(success=True, version=merged.version, changed=True)
 
-    async def report_bot(self, client_id: str, status: BotStatus) -> BotSettings:
-        """Store a bot's sign of life and tell it the settings to run by.
+    async def report_bot(self, client_id: str, status: BotStatus) -> tuple[BotSettings, bool]:
+        """Store a bot's sign of life; returns what it runs by, and whether its state has changed.
 
         Raises:
             NotFound: there is no such client.
         """
         check_strings(status, limit=_TEXT_LIMIT)
-        for field, value in (("pid", status.pid), ("journalBacklog", status.journal_backlog)):
+        for field, value in (
+            ("pid", status.pid),
+            ("journalBacklog", status.journal_backlog),
+            ("generation", status.generation),
+        ):
             if not 0 <= value <= _INTEGER_LIMIT:
                 raise InvalidInput(field, f"{value} is not between 0 and {_INTEGER_LIMIT}")
+        for field, time_ in (("until", status.until), ("phoneSeenAt", status.phone_seen_at)):
+            if time_ is not None and not 0 <= time_ <= _TIME_LIMIT:
+                raise InvalidInput(field, f"{time_} is not Unix time in seconds")
+        if status.number:
+            parse_number(status.number)
         async with self._database.client(client_id) as connection:
             client = _present(await store.read(connection, client_id), client_id)
-            await store.write_bot(connection, client_id, status)
+            changed = await store.write_bot(connection, client_id, status)
             configuration = await store.read_configuration(connection, client_id)
         settings = configuration.settings
-        return BotSettings(
+        runs_by = BotSettings(
             config_version=configuration.version,
             quiet_seconds=settings.quiet_seconds,
             burst_seconds=settings.burst_seconds,
@@ -156,6 +170,7 @@ class ClientService:
             answer_groups=settings.answer_groups,
             muted=client.state != "active",
         )
+        return runs_by, changed
 
     async def is_muted(self, client_id: str) -> bool:
         """Whether the client is not to be answered; remembered for some seconds.
@@ -231,9 +246,27 @@ def _view(client: Client, bot: BotReport | None, *, changed: bool = False) -> Cl
     )
     if bot is not None:
         view.bot_release, view.bot_seen_at = bot.release, bot.seen_at.isoformat()
+        view.bot_number, view.bot_backlog = bot.number, bot.backlog
+        view.phone_seen_at = bot.phone_seen_at.isoformat() if bot.phone_seen_at else None
+        view.bot_warning = phone_warning(bot)
         if bot.silent_seconds > SILENT_AFTER:
             view.bot_reason = f"no sign of life for {bot.silent_seconds:.0f} s; last state: {bot.state}"
         else:
-            view.bot_state = bot.state  # type: ignore[assignment]  # written from a BotStatus
-            view.bot_reason = bot.reason
+            view.bot_state, view.bot_reason = bot.state, bot.reason
+            view.bot_state_since = bot.state_since.isoformat()
+            view.bot_until = bot.until.isoformat() if bot.until else None
     return view
+
+
+def phone_warning(bot: BotReport) -> str:
+    """What to do before WhatsApp drops the link of a phone that nobody uses; empty while all is well."""
+    silent = bot.phone_silent_seconds
+    if not bot.number or silent is None or silent < PHONE_WARNS_AFTER:
+        return ""
+    days, left = int(silent / _DAY), (PHONE_DROPS_AFTER - silent) / _DAY
+    if left <= 0:
+        return f"the phone has been silent for {days} days: WhatsApp may drop the link at any moment"
+    return (
+        f"the phone has been silent for {days} days: open WhatsApp on it within {left:.1f} days,"
+        " or WhatsApp drops the link"
+    )

@@ -75,7 +75,7 @@ INSERT INTO credentials (id, client_id, kind, secret_hash) VALUES (%s, %s, %s, %
 _READ_CREDENTIAL = """
 SELECT credentials.id, credentials.client_id, credentials.kind, credentials.secret_hash,
        credentials.revoked_at IS NOT NULL AS revoked,
-       clients.state AS client_state, clients.token_version
+       clients.state AS client_state, clients.token_version, clients.generation
 FROM credentials JOIN clients ON clients.id = credentials.client_id
 WHERE credentials.id = %s
 """
@@ -96,22 +96,38 @@ VALUES (%s, %s, %s, %s, %s)
 _SET_CONFIG_VERSION = "UPDATE clients SET config_version = %s, updated_at = now() WHERE id = %s"
 
 _WRITE_BOT = """
-INSERT INTO bot_status (client_id, state, reason, channel, release, pid, journal_backlog, seen_at)
-VALUES (%(client_id)s, %(state)s, %(reason)s, %(channel)s, %(release)s, %(pid)s, %(backlog)s, now())
+INSERT INTO bot_status (client_id, state, reason, until, generation, number, phone_seen_at, channel, release,
+                        pid, journal_backlog, seen_at, state_since)
+VALUES (%(client_id)s, %(state)s, %(reason)s, to_timestamp(%(until)s), %(generation)s, %(number)s,
+        to_timestamp(%(phone_seen_at)s), %(channel)s, %(release)s, %(pid)s, %(backlog)s, now(), now())
 ON CONFLICT (client_id) DO UPDATE
-SET state = EXCLUDED.state, reason = EXCLUDED.reason, channel = EXCLUDED.channel,
-    release = EXCLUDED.release, pid = EXCLUDED.pid, journal_backlog = EXCLUDED.journal_backlog,
-    seen_at = EXCLUDED.seen_at
+SET state = EXCLUDED.state, reason = EXCLUDED.reason, until = EXCLUDED.until,
+    generation = EXCLUDED.generation, number = EXCLUDED.number,
+    -- A restarted bot has not seen the phone yet: what was known of the same phone stays.
+    phone_seen_at = CASE WHEN bot_status.number = EXCLUDED.number
+                         THEN greatest(bot_status.phone_seen_at, EXCLUDED.phone_seen_at)
+                         ELSE EXCLUDED.phone_seen_at END,
+    channel = EXCLUDED.channel, release = EXCLUDED.release, pid = EXCLUDED.pid,
+    journal_backlog = EXCLUDED.journal_backlog, seen_at = EXCLUDED.seen_at,
+    state_since = CASE WHEN bot_status.state = EXCLUDED.state
+                       THEN bot_status.state_since ELSE EXCLUDED.state_since END
 """
 
+_LOCK_BOT_STATE = "SELECT state, reason, until, number FROM bot_status WHERE client_id = %s FOR UPDATE"
+
 _READ_BOT = """
-SELECT state, reason, release, seen_at, extract(epoch FROM now() - seen_at)::float8 AS silent_seconds
+SELECT state, reason, release, seen_at, extract(epoch FROM now() - seen_at)::float8 AS silent_seconds,
+       state_since, until, number, phone_seen_at,
+       extract(epoch FROM now() - phone_seen_at)::float8 AS phone_silent_seconds,
+       journal_backlog AS backlog
 FROM bot_status
 WHERE client_id = %s
 """
 
 _READ_BOTS = """
-SELECT client_id, state, reason, release, seen_at, extract(epoch FROM now() - seen_at)::float8
+SELECT client_id, state, reason, release, seen_at, extract(epoch FROM now() - seen_at)::float8,
+       state_since, until, number, phone_seen_at, extract(epoch FROM now() - phone_seen_at)::float8,
+       journal_backlog
 FROM bot_status
 """
 
@@ -223,8 +239,9 @@ async def add_configuration(
     await connection.execute(_SET_CONFIG_VERSION, (configuration.version, client_id))
 
 
-async def write_bot(connection: Connection, client_id: str, status: BotStatus) -> None:
-    """Store a bot's sign of life."""
+async def write_bot(connection: Connection, client_id: str, status: BotStatus) -> bool:
+    """Store a bot's sign of life; returns whether it says something new."""
+    known = await (await connection.execute(_LOCK_BOT_STATE, (client_id,))).fetchone()
     fields: dict[str, Any] = {
         "client_id": client_id,
         "state": status.state,
@@ -233,8 +250,18 @@ async def write_bot(connection: Connection, client_id: str, status: BotStatus) -
         "release": status.release,
         "pid": status.pid,
         "backlog": status.journal_backlog,
+        "until": status.until,
+        "generation": status.generation,
+        "number": status.number,
+        "phone_seen_at": status.phone_seen_at,
     }
     await connection.execute(_WRITE_BOT, fields)
+    if known is None:
+        return True
+    state, reason, until, number = known
+    ends = None if until is None else round(until.timestamp())
+    will_end = None if status.until is None else round(status.until)
+    return (state, reason, ends, number) != (status.state, status.reason, will_end, status.number)
 
 
 async def read_bot(connection: Connection, client_id: str) -> BotReport | None:

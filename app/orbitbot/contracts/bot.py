@@ -22,14 +22,17 @@ BotState = Literal[
 
 MAX_REASON = 1000  # characters
 
+# A bot shows the generation of its lease with every call. A lower one than its client's is refused with
+# problem type `superseded` (409), and the bot ends: another host has taken over.
+GENERATION_HEADER = "OrbitBot-Generation"
+
 
 class BotStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     """Sent at every change of state, and every 15 s as a sign of life.
 
     Attributes:
         until: Unix time in seconds at which the state is expected to end: of `restricted` and `banned`.
-        generation: of the lease that the process runs on; a lower one than the gateway's is refused with
-            problem type `superseded`, and the bot ends.
+        generation: of the lease that the process runs on (see `GENERATION_HEADER`).
         number: of the linked phone, digits only; empty where none is linked or the channel has no such thing.
         phone_seen_at: Unix time in seconds at which the linked phone itself last showed a sign of life, as
             far as this bot has seen; None where it never has. After two silent weeks WhatsApp drops the link.

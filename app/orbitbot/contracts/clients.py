@@ -21,7 +21,16 @@ class RegisterClient(msgspec.Struct, rename="camel", forbid_unknown_fields=True)
 
 
 class ClientView(msgspec.Struct, rename="camel"):
-    """A client as operators and its owner see it. Times are RFC 3339."""
+    """A client as operators and its owner see it. Times are RFC 3339.
+
+    Attributes:
+        bot_state: `unknown` while there is no sign of life of the bot.
+        bot_until: when `restricted` or `banned` is expected to end, where that is known.
+        bot_number: of the linked phone, digits only.
+        bot_backlog: turns that the bot has not got an answer for.
+        bot_warning: what has to be done soon, such as using the phone before WhatsApp drops the link.
+        phone_seen_at: the linked phone's own last sign of life, as far as the bot has seen.
+    """
 
     id: str
     name: str
@@ -35,6 +44,12 @@ class ClientView(msgspec.Struct, rename="camel"):
     bot_reason: str = ""
     bot_release: str = ""
     bot_seen_at: str | None = None
+    bot_state_since: str | None = None
+    bot_until: str | None = None
+    bot_number: str = ""
+    bot_backlog: int = 0
+    bot_warning: str = ""
+    phone_seen_at: str | None = None
     changed: bool = False  # in answers to PUT and DELETE: whether this call changed anything
 
 

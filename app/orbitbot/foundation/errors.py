@@ -88,6 +88,13 @@ class Conflict(OrbitBotError):
     title = "The request contradicts the present state"
 
 
+class Superseded(Conflict):
+    """A bot shows a generation that is lower than its client's: another host has taken over."""
+
+    problem = "superseded"
+    title = "Another process has taken over this client"
+
+
 class TooLarge(OrbitBotError):
     """Body, text, audio or duration over its limit."""
 

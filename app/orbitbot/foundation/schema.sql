@@ -32,7 +32,12 @@ CREATE TABLE public.bot_status (
     release text NOT NULL,
     pid integer DEFAULT 0 NOT NULL,
     journal_backlog integer DEFAULT 0 NOT NULL,
-    seen_at timestamp with time zone DEFAULT now() NOT NULL
+    seen_at timestamp with time zone DEFAULT now() NOT NULL,
+    until timestamp with time zone,
+    state_since timestamp with time zone DEFAULT now() NOT NULL,
+    generation integer DEFAULT 0 NOT NULL,
+    number text DEFAULT ''::text NOT NULL,
+    phone_seen_at timestamp with time zone
 );
 
 ALTER TABLE ONLY public.bot_status FORCE ROW LEVEL SECURITY;
@@ -83,12 +88,42 @@ CREATE TABLE public.clients (
     config_version integer DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    generation integer DEFAULT 0 NOT NULL,
+    host text DEFAULT ''::text NOT NULL,
     CONSTRAINT clients_channel_check CHECK ((channel = ANY (ARRAY['simulator'::text, 'neonize'::text, 'cloud'::text]))),
+    CONSTRAINT clients_generation_check CHECK ((generation >= 0)),
     CONSTRAINT clients_id_check CHECK ((id ~ '^[a-z][a-z0-9-]{1,30}$'::text)),
     CONSTRAINT clients_state_check CHECK ((state = ANY (ARRAY['active'::text, 'paused'::text, 'removed'::text])))
 );
 
 ALTER TABLE ONLY public.clients FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.commands (
+    id bigint NOT NULL,
+    client_id text NOT NULL,
+    kind text NOT NULL,
+    body jsonb NOT NULL,
+    state text DEFAULT 'pending'::text NOT NULL,
+    detail text DEFAULT ''::text NOT NULL,
+    author text NOT NULL,
+    idempotency_key text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT commands_check CHECK (((state = 'pending'::text) = (finished_at IS NULL))),
+    CONSTRAINT commands_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'done'::text, 'failed'::text, 'expired'::text, 'replaced'::text])))
+);
+
+ALTER TABLE ONLY public.commands FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE public.commands ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.commands_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.contact_facts (
     client_id text NOT NULL,
@@ -163,6 +198,30 @@ CREATE TABLE public.operators (
     token_version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+
+CREATE TABLE public.pairing_links (
+    secret_hash text NOT NULL,
+    client_id text NOT NULL,
+    author text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    opened_at timestamp with time zone,
+    browser_hash text,
+    used_at timestamp with time zone,
+    replaced_at timestamp with time zone,
+    CONSTRAINT pairing_links_check CHECK (((opened_at IS NULL) = (browser_hash IS NULL)))
+);
+
+ALTER TABLE ONLY public.pairing_links FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.pairings (
+    client_id text NOT NULL,
+    event jsonb NOT NULL,
+    valid_until timestamp with time zone,
+    reported_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE ONLY public.pairings FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.paused_chats (
     client_id text NOT NULL,
@@ -299,6 +358,12 @@ ALTER TABLE ONLY public.client_events
 ALTER TABLE ONLY public.clients
     ADD CONSTRAINT clients_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.commands
+    ADD CONSTRAINT commands_client_id_idempotency_key_key UNIQUE (client_id, idempotency_key);
+
+ALTER TABLE ONLY public.commands
+    ADD CONSTRAINT commands_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.contact_facts
     ADD CONSTRAINT contact_facts_pkey PRIMARY KEY (client_id, contact);
 
@@ -316,6 +381,12 @@ ALTER TABLE ONLY public.messages
 
 ALTER TABLE ONLY public.operators
     ADD CONSTRAINT operators_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.pairing_links
+    ADD CONSTRAINT pairing_links_pkey PRIMARY KEY (secret_hash);
+
+ALTER TABLE ONLY public.pairings
+    ADD CONSTRAINT pairings_pkey PRIMARY KEY (client_id);
 
 ALTER TABLE ONLY public.paused_chats
     ADD CONSTRAINT paused_chats_pkey PRIMARY KEY (client_id, contact);
@@ -345,6 +416,10 @@ CREATE INDEX ai_calls_at ON public.ai_calls USING btree (client_id, at);
 
 CREATE INDEX client_events_at ON public.client_events USING btree (client_id, at);
 
+CREATE INDEX commands_finished ON public.commands USING btree (client_id, finished_at) WHERE (finished_at IS NOT NULL);
+
+CREATE INDEX commands_pending ON public.commands USING btree (client_id, id) WHERE (state = 'pending'::text);
+
 CREATE INDEX credentials_client ON public.credentials USING btree (client_id);
 
 CREATE INDEX exchanges_contact ON public.exchanges USING btree (client_id, contact, created_at);
@@ -354,6 +429,8 @@ CREATE INDEX messages_contact ON public.messages USING btree (client_id, contact
 CREATE INDEX messages_journaled ON public.messages USING btree (client_id, journaled_at);
 
 CREATE INDEX messages_turn ON public.messages USING btree (client_id, turn_id);
+
+CREATE INDEX pairing_links_client ON public.pairing_links USING btree (client_id, created_at);
 
 CREATE INDEX question_runs_started ON public.question_runs USING btree (client_id, started_at);
 
@@ -375,6 +452,9 @@ ALTER TABLE ONLY public.client_configs
 ALTER TABLE ONLY public.client_events
     ADD CONSTRAINT client_events_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.commands
+    ADD CONSTRAINT commands_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.contact_facts
     ADD CONSTRAINT contact_facts_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
@@ -392,6 +472,12 @@ ALTER TABLE ONLY public.messages
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_client_id_turn_id_fkey FOREIGN KEY (client_id, turn_id) REFERENCES public.turns(client_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.pairing_links
+    ADD CONSTRAINT pairing_links_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.pairings
+    ADD CONSTRAINT pairings_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.paused_chats
     ADD CONSTRAINT paused_chats_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
@@ -427,6 +513,8 @@ ALTER TABLE public.client_events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.clients ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.commands ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.contact_facts ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.credentials ENABLE ROW LEVEL SECURITY;
@@ -443,6 +531,8 @@ CREATE POLICY every_client ON public.client_events TO orbitbot_operator USING (t
 
 CREATE POLICY every_client ON public.clients TO orbitbot_operator USING (true);
 
+CREATE POLICY every_client ON public.commands TO orbitbot_operator USING (true);
+
 CREATE POLICY every_client ON public.contact_facts TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.credentials TO orbitbot_operator USING (true);
@@ -452,6 +542,10 @@ CREATE POLICY every_client ON public.erasures TO orbitbot_operator USING (true);
 CREATE POLICY every_client ON public.exchanges TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.messages TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.pairing_links TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.pairings TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.paused_chats TO orbitbot_operator USING (true);
 
@@ -483,6 +577,8 @@ CREATE POLICY one_client ON public.client_events USING ((client_id = ( SELECT pu
 
 CREATE POLICY one_client ON public.clients USING ((id = ( SELECT public.current_client() AS current_client)));
 
+CREATE POLICY one_client ON public.commands USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
 CREATE POLICY one_client ON public.contact_facts USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.credentials USING ((client_id = ( SELECT public.current_client() AS current_client)));
@@ -492,6 +588,10 @@ CREATE POLICY one_client ON public.erasures USING ((client_id = ( SELECT public.
 CREATE POLICY one_client ON public.exchanges USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.messages USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.pairing_links USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.pairings USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.paused_chats USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
@@ -508,6 +608,10 @@ CREATE POLICY one_client ON public.spending USING ((client_id = ( SELECT public.
 CREATE POLICY one_client ON public.summaries USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.turns USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+ALTER TABLE public.pairing_links ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.pairings ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.paused_chats ENABLE ROW LEVEL SECURITY;
 
@@ -558,6 +662,9 @@ GRANT UPDATE(config_version) ON TABLE public.clients TO orbitbot_gateway;
 
 GRANT UPDATE(updated_at) ON TABLE public.clients TO orbitbot_gateway;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.commands TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.commands TO orbitbot_operator;
+
 GRANT SELECT ON TABLE public.contact_facts TO orbitbot_ai;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.contact_facts TO orbitbot_gateway;
 GRANT SELECT ON TABLE public.contact_facts TO orbitbot_operator;
@@ -576,6 +683,12 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO orbitbot_gateway;
 GRANT SELECT,DELETE,UPDATE ON TABLE public.messages TO orbitbot_operator;
 
 GRANT SELECT ON TABLE public.operators TO orbitbot_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pairing_links TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.pairing_links TO orbitbot_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pairings TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.pairings TO orbitbot_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.paused_chats TO orbitbot_ai;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.paused_chats TO orbitbot_gateway;

@@ -14,7 +14,8 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from orbitbot.clients.accounts import Accounts
-from orbitbot.foundation.errors import Unauthenticated
+from orbitbot.contracts.bot import GENERATION_HEADER
+from orbitbot.foundation.errors import InvalidInput, Unauthenticated
 from orbitbot.foundation.tokens import Principal, TokenVerifier
 from orbitbot.foundation.web import OPEN_PATHS
 from orbitbot.gateway.limits import Limiter, Policy, Usage
@@ -23,6 +24,8 @@ from orbitbot.gateway.settings import LimitSettings
 COUNTS_FAILURES: Final = "counts_failures"  # opt of routes that count anonymous calls themselves
 _IPV6_SITE: Final = 64  # bits: one customer of a provider has all addresses behind them
 _MINUTE: Final = 60  # seconds
+_GENERATION: Final = GENERATION_HEADER.lower().encode()
+_GENERATION_DIGITS: Final = 9
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -53,6 +56,7 @@ class AccessMiddleware(ASGIMiddleware):
 
     Raises:
         Unauthenticated: the token is bad or was revoked.
+        Superseded: a bot whose lease has gone to another host.
         TooManyRequests: the address or the token's owner is over the limit.
     """
 
@@ -104,7 +108,7 @@ class AccessMiddleware(ASGIMiddleware):
         if kind.lower() != "bearer" or len(values) > 1:
             raise Unauthenticated("the Authorization header must be 'Bearer TOKEN', once")
         principal = self._verifier.verify(token.strip())
-        await self._accounts.check(principal)
+        await self._accounts.check(principal, _generation(scope) if "bot" in principal.scopes else None)
         return principal
 
     async def _count(
@@ -114,6 +118,16 @@ class AccessMiddleware(ASGIMiddleware):
             return None if counts_failures else await self._limiter.hit(self._policies.anonymous, address)
         policy = self._policies.of(principal)
         return None if policy is None else await self._limiter.hit(policy, principal.subject)
+
+
+def _generation(scope: Scope) -> int | None:
+    """What a bot shows of its lease; None where it shows nothing, as those of a single host need not."""
+    for name, value in scope["headers"]:
+        if name == _GENERATION:
+            if not value.isdigit() or len(value) > _GENERATION_DIGITS:
+                raise InvalidInput(GENERATION_HEADER, "must be a whole number")
+            return int(value)
+    return None
 
 
 def _with_headers(send: Send, usage: Usage) -> Send:

@@ -20,8 +20,12 @@ from orbitbot.clients.service import ClientService
 from orbitbot.conversations.routes import conversation_routes
 from orbitbot.conversations.service import Ledger
 from orbitbot.conversations.statistics import Statistics
+from orbitbot.fleet.commands import CommandService
+from orbitbot.fleet.leases import Leases
+from orbitbot.fleet.routes import fleet_routes
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.errors import NotFound, Unavailable
+from orbitbot.foundation.live import Live
 from orbitbot.foundation.redis import redis_client, redis_pool
 from orbitbot.foundation.server import serve, when_stopping
 from orbitbot.foundation.settings import load_settings, read_secret
@@ -35,6 +39,9 @@ from orbitbot.gateway.runner import TurnRunner
 from orbitbot.gateway.services import AiService, SpeechService
 from orbitbot.gateway.settings import GatewaySettings
 from orbitbot.gateway.upstream import Upstream
+from orbitbot.pairing.links import PairingLinks
+from orbitbot.pairing.routes import pairing_routes
+from orbitbot.pairing.service import PairingService
 
 CHECK_SECONDS: Final = 1.0  # for which the result of a readiness check is remembered
 _DRAIN_SHARE: Final = 0.5  # of the drain time is given to running turns, the rest to tidying up
@@ -52,9 +59,13 @@ def create_app(settings: GatewaySettings) -> Litestar:
     ai = AiService(Upstream("ai", settings.ai_urls, signer, settings.turns.ai_seconds))
     speech = SpeechService(Upstream("speech", settings.speech_urls, signer, settings.turns.speech_seconds))
 
+    live = Live(redis)
     accounts = Accounts(database, operator_database, signer)
     clients = ClientService(database, operator_database)
     ledger = Ledger(database, worker, settings.turns.claim_seconds)
+    commands = CommandService(database, live)
+    pairing = PairingService(database, live, commands)
+    links = PairingLinks(database, settings.public_url)
     limiter = Limiter(pool)
     policies = Policies(settings.limits)
     runner = TurnRunner(
@@ -86,16 +97,19 @@ def create_app(settings: GatewaySettings) -> Litestar:
     draining: set[asyncio.Task[None]] = set()
 
     def drain() -> None:
+        live.close()
         draining.add(asyncio.create_task(runner.drain(settings.listen.drain_seconds * _DRAIN_SHARE)))
 
     async def start() -> None:
         await database.open()
         await operator_database.open()
+        live.start()
         when_stopping(drain)
 
     async def stop() -> None:
         drain()
         await asyncio.gather(*draining)
+        await live.stop()
         await ai.upstream.close()
         await speech.upstream.close()
         await database.close()
@@ -113,7 +127,9 @@ def create_app(settings: GatewaySettings) -> Litestar:
             *health_routes(
                 "gateway", __version__, {name: remembered(check) for name, check in checks.items()}
             ),
-            client_routes(clients, accounts),
+            client_routes(clients, accounts, live),
+            fleet_routes(commands, Leases(operator_database)),
+            pairing_routes(pairing, links, clients),
             conversation_routes(ledger, Statistics(database), database),
             gateway_routes(
                 accounts=accounts,

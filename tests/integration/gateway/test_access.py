@@ -38,6 +38,10 @@ def body(path: str, client_id: str) -> dict[str, Any]:
         "/api/clients/{client_id}/bot": {"json": {"state": "connected", "channel": "x", "release": "1"}},
         "/api/clients/{client_id}/messages": {"json": {"message": "x", "from": "1"}},
         "/api/clients/{client_id}/reports": {"json": {"reports": []}},
+        "/api/clients/{client_id}/bot/pairing": {"json": {"phase": "round_over"}},
+        "/api/clients/{client_id}/commands/{command_id}/result": {"json": {"state": "done"}},
+        "/api/clients/{client_id}/lease": {"json": {"host": "vps-1"}},
+        "/api/clients/{client_id}/pairing/phone-code": {"json": {"number": "+55 11 91234-5678"}},
     }
     return bodies.get(path, {})
 
@@ -50,6 +54,9 @@ ALLOWED = {
         ("POST", "/api/clients/{client_id}/messages"),
         ("POST", "/api/clients/{client_id}/reports"),
         ("GET", "/api/clients/{client_id}/turns/{turn}"),
+        ("GET", "/api/clients/{client_id}/commands"),
+        ("POST", "/api/clients/{client_id}/commands/{command_id}/result"),
+        ("PUT", "/api/clients/{client_id}/bot/pairing"),
     },
     "integrator": {
         ("GET", "/api/clients/{client_id}"),
@@ -58,6 +65,15 @@ ALLOWED = {
         ("GET", "/api/clients/{client_id}/turns/{turn}"),
         ("GET", "/api/clients/{client_id}/messages/{message_id}/why"),
         ("GET", "/api/clients/{client_id}/stats"),
+        ("POST", "/api/clients/{client_id}/logout"),
+        ("POST", "/api/clients/{client_id}/refresh"),
+        ("GET", "/api/clients/{client_id}/commands/{command_id}"),
+        ("GET", "/api/clients/{client_id}/pairing"),
+        ("GET", "/api/clients/{client_id}/pairing/qr.svg"),
+        ("GET", "/api/clients/{client_id}/pairing/events"),
+        ("POST", "/api/clients/{client_id}/pairing"),
+        ("POST", "/api/clients/{client_id}/pairing/phone-code"),
+        ("POST", "/api/clients/{client_id}/pairing/link"),
         ("POST", "/api/chat"),
         ("POST", "/api/improve-transcription"),
         ("POST", "/api/transcribe"),
@@ -80,8 +96,13 @@ def routes(gateway: Gateways) -> list[tuple[str, str]]:
 
 
 def call(http: httpx.Client, method: str, path: str, client_id: str) -> httpx.Response:
-    url = path.format(client_id=client_id, turn="t", message_id="m")
+    url = path.format(client_id=client_id, turn="t", message_id="m", command_id=1)
     arguments = {} if method in {"GET", "DELETE"} else body(path, client_id)
+    if path.endswith("/events"):  # has no end: its head is enough, unless it is a refusal
+        with http.stream(method, url) as answer:
+            if answer.is_error:
+                answer.read()
+            return answer
     return http.request(method, url, headers={"Idempotency-Key": "t"}, **arguments)
 
 

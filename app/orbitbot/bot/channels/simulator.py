@@ -5,6 +5,8 @@
     <state>/simulator/media/            voice notes that messages in the inbox name
     <state>/simulator/outbox/           what the bot sent: `<send id>.json` (`SimulatorSent`)
 
+`channels.simulator_account` has the telephone that is linked, or waits to be.
+
 `channels.simulator_phone` is the contact's side.
 """
 
@@ -18,16 +20,9 @@ from typing import Final
 import msgspec
 
 from orbitbot.bot.backoff import Backoff
-from orbitbot.bot.channels.channel import (
-    MediaGone,
-    NotPossible,
-    NotSent,
-    Observer,
-    Outbound,
-    Receive,
-    UnusableEvent,
-)
+from orbitbot.bot.channels.channel import MediaGone, NotSent, Observer, Outbound, Receive, UnusableEvent
 from orbitbot.bot.channels.inotify import DirectoryWatch
+from orbitbot.bot.channels.simulator_account import SimulatorTelephone
 from orbitbot.bot.files import open_regular, sync_directory
 from orbitbot.bot.journal import JournalUnavailable
 from orbitbot.bot.models import EventKind, InboundEvent
@@ -87,6 +82,7 @@ class SimulatorChannel:
         self._arrived = asyncio.Event()
         self._watch: DirectoryWatch | None = None
         self._pump: asyncio.Task[None] | None = None
+        self._telephone = SimulatorTelephone(directory)
 
     async def start(self, receive: Receive, observer: Observer) -> None:
         """Begin to take messages from the inbox, those that wait there first."""
@@ -94,10 +90,11 @@ class SimulatorChannel:
         self._watch = DirectoryWatch(self._inbox, self._arrived.set)
         self._arrived.set()
         self._pump = asyncio.create_task(self._take_messages(receive), name="simulator inbox")
-        observer.set_state("connected")
+        self._telephone.start(observer)
 
     async def stop(self) -> None:
         """Take nothing more."""
+        await self._telephone.stop()
         if self._watch is not None:
             self._watch.close()
             self._watch = None
@@ -110,8 +107,10 @@ class SimulatorChannel:
         """Put a message into the outbox. A second one with the same id changes nothing.
 
         Raises:
-            NotSent: the file could not be written.
+            NotSent: no phone is linked, or the file could not be written.
         """
+        if self._telephone.refuses:
+            raise NotSent("no phone is linked")
         final = self._outbox / f"{message.send_id}.json"
         temporary = self._outbox / f".{message.send_id}.tmp"
         sent = SimulatorSent(
@@ -143,32 +142,33 @@ class SimulatorChannel:
         raise MediaGone("the simulator's voice notes come with their messages")
 
     async def pair(self) -> None:
-        """There is no phone to link.
+        """Begin a new round of codes.
 
         Raises:
-            NotPossible: always.
+            NotPossible: the phone is linked.
         """
-        raise NotPossible("the simulator needs no phone")
+        await self._telephone.pair()
 
-    async def request_phone_code(self, number: str) -> None:  # noqa: ARG002  (a channel's signature)
-        """There is no phone to link.
+    async def request_phone_code(self, number: str) -> None:
+        """Show a code to type.
 
         Raises:
-            NotPossible: always.
+            NotPossible: the phone is linked, or its number gets no code.
         """
-        raise NotPossible("the simulator needs no phone")
+        await self._telephone.request_phone_code(number)
 
     async def log_out(self) -> None:
-        """There is no phone to tell.
+        """End the link with the phone.
 
         Raises:
-            NotPossible: always.
+            NotPossible: there is none.
         """
-        raise NotPossible("the simulator has no phone")
+        await self._telephone.log_out()
 
     async def _take_messages(self, receive: Receive) -> None:
         backoff = Backoff()
         while True:
+            await self._telephone.linked.wait()
             await self._arrived.wait()
             self._arrived.clear()
             if await self._take_all(receive):

@@ -73,7 +73,7 @@ class SimulatorPhone:
         message_id = message_id or uuid.uuid4().hex
         name = f"{uuid.uuid4().hex}.ogg"
         with self._directory("media") as media:
-            _write(media, name, note)
+            write_new(media, name, note)
         return self._drop(
             SimulatorMessage(
                 id=message_id,
@@ -116,7 +116,7 @@ class SimulatorPhone:
         # The name orders the inbox: a number sees its own messages taken in the order it sent them.
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
         with self._directory("inbox") as inbox:
-            _write(inbox, f".{name}.tmp", msgspec.json.encode(message))
+            write_new(inbox, f".{name}.tmp", msgspec.json.encode(message))
             os.rename(f".{name}.tmp", f"{name}.json", src_dir_fd=inbox, dst_dir_fd=inbox)
         return message.id
 
@@ -137,7 +137,7 @@ class SimulatorPhone:
             os.close(found)
 
 
-def _write(directory: int, name: str, content: bytes) -> None:
+def write_new(directory: int, name: str, content: bytes) -> None:
     """A new file that the directory's owner can read; the directory itself is closed to everyone else."""
     descriptor = os.open(
         name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=directory
