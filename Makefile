@@ -20,7 +20,7 @@ UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX='$(PIP_INDEX)') $(BIN)/uv
 UV_LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
 
-.PHONY: help setup up down test test-faults test-fleet test-packages schema lint lock
+.PHONY: help setup up down test test-faults test-fleet test-packages schema lint lock bench-unchanged-site
 
 help:
 	@echo 'make setup        the virtual environment .venv, from the lock files'
@@ -29,6 +29,7 @@ help:
 	@echo 'make test         every test'
 	@echo 'make test-faults  the long random faults'
 	@echo 'make test-fleet   the tests on real Debian hosts, which it starts on this machine'
+	@echo 'make bench-unchanged-site  an unchanged site.yml on a fleet, against stock Ansible'
 	@echo 'make lint         style, types, playbooks'
 	@echo 'make schema       app/orbitbot/foundation/schema.sql from the migrations'
 	@echo 'make lock         new lock files from pyproject.toml'
@@ -63,6 +64,10 @@ test-faults: setup test-packages
 test-fleet: setup
 	$(BIN)/python -m tests.hosts setup
 	$(PYTEST) tests/fleet
+
+bench-unchanged-site: setup test-packages
+	$(BIN)/python -m tests.hosts setup
+	$(BIN)/python -m tests.load.unchanged_site
 
 # The servers that tests start privately, and the voice that speaks to the speech node.
 test-packages:

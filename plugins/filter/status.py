@@ -108,7 +108,8 @@ def last_runs(
     found = {run["id"]: run for run in own if _is_of(run, inventory)}
     for run in fleet:
         known = found.get(run["id"], {})
-        found[run["id"]] = {**run, **known, "locked_at": run["locked_at"]}
+        state = {"state": "refused"} if run["state"] == "refused" else {}
+        found[run["id"]] = {**run, **known, "locked_at": run["locked_at"], **state}
     return sorted(found.values(), key=lambda run: str(run["id"]), reverse=True)[:count]
 
 
@@ -126,7 +127,7 @@ def _run_line(run: Mapping[str, Any]) -> str:
     undone = [host for host, counts in hosts.items() if counts["failed"] or counts["unreachable"]]
     if run["state"] == "ok":
         result = f"ok, {changed} changed on {len(hosts)} hosts"
-    elif undone:
+    elif undone and run["state"] != "refused":
         result = f"FAILED on {', '.join(undone)} ({run['failure']})"
     else:
         result = run["state"] if run["state"] == "running" else run["state"].upper()

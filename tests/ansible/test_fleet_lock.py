@@ -384,3 +384,12 @@ def test_how_a_run_ended_is_read_off_its_record(tmp_path: Path) -> None:
     record.close()
     assert keeper.how_it_ended(str(tmp_path / "none")) is None
     assert keeper.how_it_ended("") == {"result": "unknown"}
+
+
+@pytest.mark.parametrize("name", ["site", "down"])
+def test_a_limit_that_leaves_out_the_controller_is_refused(name: str) -> None:
+    """Else nothing would be checked or locked."""
+    done = playbook(name, "--limit", "this-machine", "--check")
+    assert done.status != 0
+    assert "give --limit this-machine,localhost" in " ".join(done.output.split())
+    assert "ok=0" in done.output

@@ -107,15 +107,16 @@ def run(number: int, state: str, **facts: Any) -> dict[str, Any]:
 
 def test_the_last_runs_are_those_of_the_fleet_and_the_controllers_own_of_this_inventory() -> None:
     locked = run(3, "running", locked_at="2026-01-31T08:00:04+00:00")
-    fleet = [locked, run(1, "interrupted", operator="rui")]
-    own = [run(4, "failed"), run(3, "running"), run(2, "ok", inventories=["/srv/other"])]
+    fleet = [run(5, "refused"), locked, run(1, "interrupted", operator="rui")]
+    own = [run(5, "failed"), run(4, "failed"), run(3, "running"), run(2, "ok", inventories=["/srv/other"])]
     found = status.last_runs([fleet, own], "/srv/fleet")
     assert [(each["id"][14], each["operator"], each["state"]) for each in found] == [
+        ("5", "ana", "refused"),
         ("4", "ana", "failed"),
         ("3", "ana", "running"),
         ("1", "rui", "interrupted"),
     ]
-    assert found[1]["locked_at"] == locked["locked_at"]
+    assert found[2]["locked_at"] == locked["locked_at"]
     assert len(status.last_runs([fleet, own], "/srv/fleet", 1)) == 1
 
 

@@ -18,7 +18,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -106,7 +106,13 @@ def missing_line(expected: Sequence[str], output: str) -> str | None:
     return None
 
 
-def run(command: Command, timeout: float = 280.0) -> str:
+def run(
+    command: Command,
+    timeout: float = 280.0,
+    *,
+    checkout: Path = REPOSITORY,
+    environment: Mapping[str, str] | None = None,
+) -> str:
     """Run a command as an operator does, in the checkout with the virtual environment; returns its output.
 
     Raises:
@@ -115,8 +121,8 @@ def run(command: Command, timeout: float = 280.0) -> str:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["/bin/bash", "-euo", "pipefail", "-c", command.text],
-        cwd=REPOSITORY,
-        env=os.environ | {"PATH": path, "ANSIBLE_NOCOLOR": "1"},
+        cwd=checkout,
+        env=os.environ | {"PATH": path, "ANSIBLE_NOCOLOR": "1"} | dict(environment or {}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
