@@ -132,7 +132,7 @@ def seal(pid: int) -> dict[str, Any]:
         "by": "resource limits" if not own else "systemd scope" if _in_scope(own) else "control group",
         "memory_mib": memory_limit(own) if "memory" in own else _number(limits["data size"], MIB),
         "cpu_percent": cpu_limit(own),
-        "tasks": _number(limits["processes"]),
+        "tasks": _number(_first_word(own["pids"], "pids.max") if "pids" in own else limits["processes"]),
         "open_files": _number(limits["open files"]),
         "sandbox": has_own_view(process),
     }

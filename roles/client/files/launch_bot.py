@@ -310,12 +310,13 @@ def set_resource_limits(limits: Limits, held: set[str]) -> None:
     values = {
         resource.RLIMIT_CORE: 0,
         resource.RLIMIT_NOFILE: limits.files,
-        resource.RLIMIT_NPROC: limits.tasks,
         resource.RLIMIT_MEMLOCK: 0,
         resource.RLIMIT_MSGQUEUE: 0,
     }
     if "memory" not in held:
         values[resource.RLIMIT_DATA] = limits.memory * MIB + FALLBACK_DATA
+    if "pids" not in held:  # counts every process of that number on the machine, those of containers included
+        values[resource.RLIMIT_NPROC] = limits.tasks
     if "cpu" not in held:
         os.nice(FALLBACK_NICE)
     for name, value in values.items():

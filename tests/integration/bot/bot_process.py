@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from orbitbot.bot.channels.simulator_phone import SimulatorPhone
@@ -23,7 +23,14 @@ class BotProcess:
         log: what every process of this bot has written to standard error.
     """
 
-    def __init__(self, directory: Path, gateway: GatewayDouble) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        gateway: GatewayDouble,
+        channel: str = "simulator",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._environment = os.environ | (environment or {})
         self.state = directory / "state"
         self.state.mkdir(mode=0o700)
         self.settings_file = directory / "padaria.toml"
@@ -33,7 +40,7 @@ class BotProcess:
         credential.write_text(json.dumps(gateway.CREDENTIAL))
         self.settings_file.write_text(
             f'client_id = "{gateway.client_id}"\n'
-            'channel = "simulator"\n'
+            f'channel = "{channel}"\n'
             f'gateway_url = "{gateway.url}"\n'
             f'state_directory = "{self.state}"\n'
             f'credential_file = "{credential}"\n'
@@ -57,7 +64,12 @@ class BotProcess:
         """Start it; returns at once."""
         self._starts = self._count_starts()
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self.command, stderr=log, preexec_fn=before_exec)  # noqa: PLW1509
+            self._process = subprocess.Popen(
+                self.command,
+                stderr=log,
+                env=self._environment,
+                preexec_fn=before_exec,  # noqa: PLW1509
+            )
 
     def has_started(self) -> bool:
         """Whether the process started last has said that it runs."""
