@@ -30,6 +30,7 @@ help:
 	@echo 'make test-faults  the long random faults'
 	@echo 'make test-fleet   the tests on real Debian hosts, which it starts on this machine'
 	@echo 'make bench-unchanged-site  an unchanged site.yml on a fleet, against stock Ansible'
+	@echo 'make bench-crash | bench-memory | bench-seal   measures of bots (docs/benchmarks.md)'
 	@echo 'make lint         style, types, playbooks'
 	@echo 'make schema       app/orbitbot/foundation/schema.sql from the migrations'
 	@echo 'make lock         new lock files from pyproject.toml'
@@ -68,6 +69,11 @@ test-fleet: setup
 bench-unchanged-site: setup test-packages
 	$(BIN)/python -m tests.hosts setup
 	$(BIN)/python -m tests.load.unchanged_site
+
+# Measures of bots: what kills cost them, their memory, what a hostile one does to its neighbour.
+.PHONY: bench-crash
+bench-crash: setup test-packages
+	$(BIN)/python -m tests.load.crash
 
 # The servers that tests start privately, and the voice that speaks to the speech node.
 test-packages:
