@@ -95,6 +95,7 @@ def create_app(settings: GatewaySettings) -> Litestar:
             return f"{error.detail}: voice notes wait"
 
     draining: set[asyncio.Task[None]] = set()
+    watching: list[asyncio.Task[None]] = []
 
     def drain() -> None:
         live.close()
@@ -104,12 +105,15 @@ def create_app(settings: GatewaySettings) -> Litestar:
         await database.open()
         await operator_database.open()
         live.start()
+        watching.append(asyncio.create_task(speech.upstream.watch()))
         when_stopping(drain)
 
     async def stop() -> None:
         drain()
         await asyncio.gather(*draining)
         await live.stop()
+        for task in watching:
+            task.cancel()
         await ai.upstream.close()
         await speech.upstream.close()
         await database.close()

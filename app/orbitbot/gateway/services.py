@@ -8,6 +8,7 @@ import msgspec
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.foundation.errors import Unavailable
+from orbitbot.gateway.audio_length import audio_seconds
 from orbitbot.gateway.upstream import Upstream
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class AiService:
 
 
 class SpeechService:
-    """Asks the speech pool. The weight of a note is its size, so that long ones spread over the nodes."""
+    """Asks the speech pool: of the nodes that are in, the one with the fewest seconds of audio under way."""
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
@@ -59,7 +60,7 @@ class SpeechService:
             "/api/transcribe",
             lambda: {"data": fields, "files": {"audio": file}},
             seconds=seconds,
-            weight=len(note.content),
+            weight=audio_seconds(note.content),
         )
         return _decoded(response, Transcription)
 

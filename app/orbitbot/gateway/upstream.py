@@ -1,11 +1,15 @@
-"""Calls to the AI service and the speech nodes: token, choice of the node, bounded retries."""
+"""Calls to the AI service and the speech nodes: token, choice of the node, bounded retries.
+
+A node is taken out while it does not answer, or says that it is not ready (it loads a model, or is told to
+stop): then the others are asked. Calls that a node has under way are given up, and made elsewhere, when it
+does not even answer `/readyz` any more: a host without power hangs up on nobody.
+"""
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 import httpx
@@ -17,6 +21,8 @@ from orbitbot.foundation.web import ProblemDetails
 
 CONNECT_TIMEOUT: Final = 2.0  # seconds
 PROBE_TIMEOUT: Final = 3.0  # seconds for a readiness question
+PROBE_SECONDS: Final = 2.0  # between two readiness questions to a node
+LOST_AFTER: Final = 3  # readiness questions without an answer: the calls under way are made elsewhere
 RETRY_AFTER: Final = 2.0  # seconds, told to callers
 _TOKEN_MARGIN: Final = 60  # seconds before its expiry in which a token is not used any more
 _FIRST_PAUSE: Final = 0.1  # seconds between attempts, doubled each time
@@ -46,20 +52,68 @@ class RefusedError(Exception):
 
 
 class _Node:
-    """One URL of a service: what it has under way and whether it failed just now."""
+    """One URL of a service: what it has under way, whether it failed just now, and whether it is in.
+
+    Attributes:
+        load: weight of the calls under way.
+        out: why it is not asked, as far as is known; empty while it is in.
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.load = 0.0
         self.avoid_until = 0.0
+        self.out = ""
+        self._unanswered = 0
+        self._calls: set[asyncio.Task[httpx.Response]] = set()
+        self._lost: set[asyncio.Task[httpx.Response]] = set()
 
-    @contextmanager
-    def loaded(self, weight: float) -> Iterator[None]:
+    async def call(self, work: Coroutine[Any, Any, httpx.Response], weight: float) -> httpx.Response:
+        """Await `work`, which counts as under way meanwhile.
+
+        Raises:
+            NodeLostError: the node was given up.
+        """
+        task = asyncio.ensure_future(work)
+        self._calls.add(task)
         self.load += weight
         try:
-            yield
+            return await task
+        except asyncio.CancelledError:
+            if task in self._lost:
+                raise NodeLostError(self.url) from None
+            raise
         finally:
             self.load -= weight
+            self._calls.discard(task)
+            self._lost.discard(task)
+
+    def answered(self, out: str) -> None:
+        """It answered a readiness question; `out` says why it is not ready, or nothing."""
+        self._unanswered = 0
+        self._set_out(out)
+
+    def silent(self, error: str, *, refused: bool) -> None:
+        """It did not answer a readiness question. One that refuses connections is not there at all."""
+        self._unanswered += 1
+        if refused or self._unanswered >= LOST_AFTER:
+            self._set_out(f"no answer ({error})")
+            self._lost |= self._calls
+            for task in self._calls:
+                task.cancel()
+
+    def _set_out(self, out: str) -> None:
+        if bool(out) != bool(self.out):
+            log.warning(
+                "node taken out: %s" if out else "node taken in%s",
+                out,
+                extra={"action": "pool", "node": self.url},
+            )
+        self.out = out
+
+
+class NodeLostError(Exception):
+    """A node stopped answering while it had a call under way."""
 
 
 class Upstream:
@@ -98,7 +152,21 @@ class Upstream:
     def _by_load(self) -> list[_Node]:
         now = time.monotonic()
         shuffled = random.sample(self._nodes, len(self._nodes))
-        return sorted(shuffled, key=lambda node: (node.avoid_until > now, node.load))
+        return sorted(shuffled, key=lambda node: (bool(node.out), node.avoid_until > now, node.load))
+
+    async def watch(self) -> None:
+        """Ask every node, again and again, whether it is ready; for ever."""
+        while True:
+            await asyncio.gather(*(self._probe(node) for node in self._nodes))
+            await asyncio.sleep(PROBE_SECONDS)
+
+    async def _probe(self, node: _Node) -> None:
+        try:
+            response = await self._http.get(f"{node.url}/readyz", timeout=PROBE_TIMEOUT)
+        except httpx.TransportError as error:
+            node.silent(type(error).__name__, refused=isinstance(error, httpx.ConnectError))
+            return
+        node.answered("" if response.is_success else _said(response) or f"status {response.status_code}")
 
     async def post(
         self, path: str, request: Callable[[], Mapping[str, Any]], *, seconds: float, weight: float = 1.0
@@ -143,12 +211,11 @@ class Upstream:
     async def _attempt(
         self, node: _Node, path: str, request: Callable[[], Mapping[str, Any]], weight: float
     ) -> httpx.Response | None:
+        given = dict(request())
+        headers = {**given.pop("headers", {}), "Authorization": self._authorization()}
         try:
-            with node.loaded(weight):
-                given = dict(request())
-                headers = {**given.pop("headers", {}), "Authorization": self._authorization()}
-                return await self._http.post(node.url + path, headers=headers, **given)
-        except httpx.TransportError as error:
+            return await node.call(self._http.post(node.url + path, headers=headers, **given), weight)
+        except (httpx.TransportError, NodeLostError) as error:
             node.avoid_until = time.monotonic() + _AVOID
             log.warning(
                 "no answer", extra={"action": path, "service": self.audience, "error": type(error).__name__}
@@ -165,11 +232,10 @@ class Upstream:
         for node in self._by_load():
             try:
                 response = await self._http.get(f"{node.url}/readyz", timeout=PROBE_TIMEOUT)
-                checks = msgspec.json.decode(response.content, type=_Readiness).checks
+                details = _said(response) or "ready"
             except (httpx.TransportError, msgspec.MsgspecError) as error:
                 said.append(f"no answer ({type(error).__name__})")
                 continue
-            details = "; ".join(f"{name}: {check.detail}" for name, check in checks.items()) or "ready"
             if response.is_success:
                 return details
             said.append(details)
@@ -182,6 +248,15 @@ class _Check(msgspec.Struct):
 
 class _Readiness(msgspec.Struct):
     checks: dict[str, _Check] = {}
+
+
+def _said(response: httpx.Response) -> str:
+    """What a node says of itself."""
+    try:
+        checks = msgspec.json.decode(response.content, type=_Readiness).checks
+    except msgspec.MsgspecError:
+        return f"something else than a readiness report ({response.status_code})"
+    return "; ".join(f"{name}: {check.detail}" for name, check in checks.items())
 
 
 def _retry_after(response: httpx.Response) -> float:

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.integration.speech.conftest import SENTENCE, SpeechNode, StartNode
+from tests.integration.speech.conftest import SENTENCE, StartNode
 from tests.support.keys import Keys
+from tests.support.speech_node import SpeechNode
 from tests.support.voices import noise, silence
 
 AN_HOUR_OF_AMR = b"#!AMR\n" + b"\x7c" * (3600 * 50)  # frames of 20 ms without data

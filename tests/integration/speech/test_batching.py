@@ -8,7 +8,8 @@ import pytest
 from faster_whisper import WhisperModel
 
 from orbitbot.speech.attempts import TEMPERATURES
-from tests.integration.speech.conftest import SpeechNode, StartNode
+from tests.integration.speech.conftest import StartNode
+from tests.support.speech_node import SpeechNode
 from tests.support.voices import (
     CLEAR_VARIANTS,
     MODEL_DIRECTORY,

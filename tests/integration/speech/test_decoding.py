@@ -16,8 +16,8 @@ import pytest
 from orbitbot.foundation.errors import OrbitBotError, TooLarge, Unprocessable, UnsupportedMedia
 from orbitbot.speech.decoder import SAMPLE_RATE
 from orbitbot.speech.decoding import AudioDecoder
-from tests.integration.speech.conftest import children, command_line
 from tests.support.net import wait_for
+from tests.support.speech_node import children, command_line
 from tests.support.voices import Samples, silence
 
 MAX_SECONDS = 5.0

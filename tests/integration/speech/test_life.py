@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.integration.speech.conftest import SENTENCE, TIMEOUT, SpeechNode, StartNode, descendants
+from tests.integration.speech.conftest import SENTENCE, StartNode
 from tests.support.net import port_is_open, wait_for
+from tests.support.speech_node import TIMEOUT, SpeechNode, descendants
 from tests.support.voices import MODEL_DIRECTORY, synthesise
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.integration.speech.conftest import SpeechNode
+from tests.support.speech_node import SpeechNode
 from tests.support.voices import noise, silence
 
 

@@ -5,7 +5,8 @@ import re
 import openai
 import pytest
 
-from tests.integration.speech.conftest import SENTENCE, SpeechNode
+from tests.integration.speech.conftest import SENTENCE
+from tests.support.speech_node import SpeechNode
 
 
 @pytest.fixture

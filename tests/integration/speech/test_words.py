@@ -3,7 +3,8 @@
 import random
 import secrets
 
-from tests.integration.speech.conftest import SENTENCE, SpeechNode
+from tests.integration.speech.conftest import SENTENCE
+from tests.support.speech_node import SpeechNode
 from tests.support.voices import random_note, synthesise, word_errors
 
 NOTES = 10
