@@ -1,4 +1,4 @@
-"""Voice notes of given lengths for measures of speech: sentences of the test model's grammar, one after the other."""
+"""Voice notes for measures of speech: sentences of the test model's grammar, also several in one note."""
 
 import random
 from pathlib import Path
@@ -13,7 +13,7 @@ LONGEST: Final = 15.0
 
 
 def notes_of_seconds(lengths: list[float], directory: Path, seed: int) -> list[Path]:
-    """A file of speech for each of `lengths`, cut to it, without a pause that a voice detector would cut out."""
+    """A file of speech for each of `lengths`, without a pause that a voice detector would cut out."""
     rng = random.Random(seed)
     files = []
     for number, length in enumerate(lengths):

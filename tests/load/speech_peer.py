@@ -1,10 +1,10 @@
-"""The other side of `bench-speech`: faster-whisper by itself, as a resident process or as a process for each file.
+"""The other side of `bench-speech`: faster-whisper by itself, resident or as a process for each file.
 
-    python speech_peer.py resident MODEL DEVICE COMPUTE THREADS    file names on standard input, an answer each
+    python speech_peer.py resident MODEL DEVICE COMPUTE THREADS    file names on standard input
     python speech_peer.py once MODEL DEVICE COMPUTE THREADS FILE   one file, and the end
 
-It imports nothing of this project. Beam, temperatures and voice detection are those of the speech node. THREADS 0
-is faster-whisper's own default.
+It imports nothing of this project. Beam, temperatures and voice detection are those of the speech node.
+THREADS 0 is faster-whisper's own default.
 """
 
 import json

@@ -7,7 +7,9 @@ every window ends after exactly `TOKENS` tokens, as sure of them as a real model
 a measure has to be told to stop or to decode again.
 """
 
+import itertools
 import json
+import string
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -25,7 +27,6 @@ _END: Final = 0
 _STAMP: Final = 1  # these are the two dimensions that no layer touches
 _SURE: Final = 8.0  # their size in the state: after the last norm still far above everything else
 _SHARP: Final = 8.0  # spread of the other scores, so that the best token is a sure one
-_SYLLABLES: Final = [c + v for c in "bcdfgjlmnprstvz" for v in ("a", "e", "i", "o", "u", "ão")]
 
 Array = NDArray[np.float32]
 
@@ -160,15 +161,9 @@ def _vocabulary(shape: Shape) -> tuple[list[str], list[int]]:
 
 
 def _words(count: int) -> list[str]:
-    """Different words to speak of, each with the space before it."""
-    words = []
-    for number in range(count):
-        rest, word = number, ""
-        for _ in range(3):
-            rest, syllable = divmod(rest, len(_SYLLABLES))
-            word += _SYLLABLES[syllable]
-        words.append("Ġ" + word.replace("ã", "Ã£"))
-    return words
+    """Different words to speak of, each with the space before it; short ones, as of somebody who speaks fast."""
+    triples = itertools.product(string.ascii_letters + string.digits, repeat=3)
+    return ["Ġ" + "".join(letters) for letters in itertools.islice(triples, count)]
 
 
 def _tokenizer(vocabulary: list[str]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ redis_password_file = "{redis.password_file}"
 signing_key_file = "{keys.private_file}"
 verify_key_file = "{keys.public_file}"
 ai_urls = ["{ai.url}"]
-speech_urls = ["{speech.url}"]
+speech_urls = {speech_urls}
 trusted_proxies = ["127.0.0.1"]
 public_url = "http://127.0.0.1:{port}"
 [listen]
@@ -140,6 +140,7 @@ class Gateways:
     keys: Keys
     ai: AiDouble
     speech: SpeechDouble
+    more_speech: tuple[SpeechDouble, ...] = ()
     services: list[Service] = field(default_factory=list)
     _open: list[httpx.Client] = field(default_factory=list)
     _operator: httpx.Client | None = None
@@ -154,7 +155,7 @@ class Gateways:
                     redis=self.redis,
                     keys=self.keys,
                     ai=self.ai,
-                    speech=self.speech,
+                    speech_urls=[node.url for node in (self.speech, *self.more_speech)],
                     database=self.database,
                     port=port,
                     workers=workers,

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,6 +29,8 @@ class Upstream:
     Attributes:
         refuse: raised as its problem document instead of an answer, while set.
         unavailable: how many more calls are answered 503.
+        ready: whether it says that it is.
+        mute: it says nothing when it is asked whether it is ready.
     """
 
     audience = ""
@@ -45,6 +48,8 @@ class Upstream:
         """Forget what was asked, and behave."""
         self.refuse: OrbitBotError | None = None
         self.unavailable = 0
+        self.ready = True
+        self.mute = False
         self.arrived = 0
         self._answering.set()
 
@@ -61,10 +66,13 @@ class Upstream:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                deadline = time.monotonic() + HOLD_LIMIT
+                while upstream.mute and time.monotonic() < deadline:
+                    time.sleep(0.05)
                 body = msgspec.json.encode(
-                    {"checks": {upstream.audience: {"ok": True, "detail": "a double"}}}
+                    {"checks": {upstream.audience: {"ok": upstream.ready, "detail": "a double"}}}
                 )
-                self._send(HTTPStatus.OK, body)
+                self._send(HTTPStatus.OK if upstream.ready else HTTPStatus.SERVICE_UNAVAILABLE, body)
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
@@ -117,6 +125,13 @@ class Upstream:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
             self._connections.clear()
+
+    def die(self) -> None:
+        """Hang up in the middle of every call, and refuse connections."""
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.stop()
 
     def __enter__(self) -> Self:
         self.start()

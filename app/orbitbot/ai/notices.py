@@ -1,40 +1,12 @@
-"""The texts that a contact gets when there is no answer, in the client's language.
+"""The texts that a contact gets when the assistant has no answer, in the client's language."""
 
-They are the files `templates/notices/<language>/<name>.txt`: in the wheel as package data, and beside
-the package in a source tree.
-"""
+from typing import Literal
 
-from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import Final, Literal
+from orbitbot.foundation import notices
 
 Notice = Literal["no_answer", "not_heard", "get_back", "budget", "handed_over"]
 
-DEFAULT_LANGUAGE: Final = "en"
 
-
-@cache
 def notice(name: Notice, language: str) -> str:
-    """The text called `name` in `language` (BCP 47); English where the language has none.
-
-    Tries the whole tag, then its first part: `pt-BR`, then `pt`.
-
-    Raises:
-        FileNotFoundError: the installation lacks the templates.
-    """
-    folder = templates() / "notices"
-    for tag in (language, language.partition("-")[0].lower(), DEFAULT_LANGUAGE):
-        file = folder / tag / f"{name}.txt"
-        if tag.replace("-", "").isalnum() and file.is_file():
-            return file.read_text("utf-8").strip()
-    raise FileNotFoundError(f"{folder}/{DEFAULT_LANGUAGE}/{name}.txt")
-
-
-def templates() -> Traversable:
-    """The folder `templates/`: in the installed package, or at the root of a source tree."""
-    packaged = files("orbitbot") / "templates"
-    if packaged.is_dir():
-        return packaged
-    return Path(__file__).parents[3] / "templates"
+    """See `foundation.notices.notice`."""
+    return notices.notice(name, language)

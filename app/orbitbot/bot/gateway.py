@@ -72,6 +72,7 @@ class GatewayClient:
         poll_wait: seconds that the gateway may hold a poll back; below the HTTP time-out.
         generation: of the lease that this process runs on.
         on_superseded: another host has taken over; this process has to end.
+        on_notice: told what a contact is to be told while its turn takes long, at every answer that says so.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class GatewayClient:
         poll_wait: int = POLL_WAIT,
         generation: int = 0,
         on_superseded: Callable[[], None] = lambda: None,
+        on_notice: Callable[[Turn, str], None] = lambda _turn, _text: None,
     ) -> None:
         self._http = http
         self._tokens = tokens
@@ -94,6 +96,7 @@ class GatewayClient:
         self._poll_wait = poll_wait
         self._generation = str(generation)
         self._on_superseded = on_superseded
+        self._on_notice = on_notice
 
     async def answer(self, turn: Turn) -> Outcome:
         """Post a turn until the gateway has said what becomes of it, however long that takes.
@@ -179,6 +182,8 @@ class GatewayClient:
         reply = await self._call("POST", f"{self._base}/messages", request.body, request.headers)
         answer = _decode(reply, MessageAnswer)
         while not _is_settled(answer):
+            if answer.notice:
+                self._on_notice(turn, answer.notice)
             began = asyncio.get_running_loop().time()
             reply = await self._call(
                 "GET", f"{self._base}/turns/{turn.id}?wait={self._poll_wait}", lambda: b""

@@ -370,6 +370,17 @@ class Journal:
         with self._transaction():
             self._db.execute("UPDATE reports SET refused = ? WHERE seq = ?", (reason, report.seq))
 
+    # Notices
+
+    def note_notice(self, turn_id: str) -> bool:
+        """Mark that a turn's contact is told to wait, before it is. False if it was marked already."""
+        with self._transaction():
+            return bool(
+                self._db.execute(
+                    "INSERT INTO state VALUES (?, x'') ON CONFLICT (key) DO NOTHING", (f"notice:{turn_id}",)
+                ).rowcount
+            )
+
     # Settings
 
     def settings(self) -> BotSettings:
@@ -408,6 +419,7 @@ class Journal:
                 "SELECT id FROM turns WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, limit)
             ).fetchall()
             self._db.executemany("DELETE FROM parts WHERE turn_id = ?", turns)
+            self._db.executemany("DELETE FROM state WHERE key = 'notice:' || ?", turns)
             self._db.executemany("DELETE FROM inbound WHERE turn_id = ?", turns)
             self._db.executemany("DELETE FROM turns WHERE id = ?", turns)
             aside = self._db.execute(

@@ -28,6 +28,7 @@ from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.bot.media import MediaStore
 from orbitbot.bot.media_fetching import MediaFetcher
 from orbitbot.bot.pairing import Observing, PairingReporter
+from orbitbot.bot.notices import Notifier
 from orbitbot.bot.process_guard import AlreadyRunning, hold_lock
 from orbitbot.bot.receiving import Receiver
 from orbitbot.bot.reports import ReportQueue
@@ -110,6 +111,8 @@ class Bot:
         )
         media = MediaStore(self._state / "media")
         http = Http(settings.gateway_url, read_timeout=settings.request_timeout_seconds)
+        channel = make_channel(settings)
+        notifier = Notifier(journal, channel)
         gateway = GatewayClient(
             http,
             AccessTokens(http, Path(settings.credential_file)),
@@ -119,8 +122,8 @@ class Bot:
             poll_wait=min(POLL_WAIT, int(settings.request_timeout_seconds / 2)),
             generation=settings.generation,
             on_superseded=give_up,
+            on_notice=notifier.tell,
         )
-        channel = make_channel(settings)
         reports = ReportQueue(journal, gateway, retry_ceiling=ceiling)
         sign_of_life = SignOfLife(
             journal,

@@ -82,6 +82,7 @@ class MessageAnswer(msgspec.Struct, rename="camel"):
         state: see `TurnState`.
         reason: why, when silenced or failed.
         transcription: what was heard in the voice notes, joined by newlines.
+        notice: what to tell the contact meanwhile, once: the turn takes unusually long.
         interrupted: the gateway that ran this turn is gone: post the turn again.
     """
 
@@ -91,5 +92,6 @@ class MessageAnswer(msgspec.Struct, rename="camel"):
     reason: str = ""
     transcription: str | None = None
     model: str = ""
+    notice: str = ""
     interrupted: bool = False
     timings: Timings = msgspec.field(default_factory=Timings)

@@ -11,7 +11,8 @@ class Stage(msgspec.Struct, rename="camel"):
     """One step of the way.
 
     Attributes:
-        name: `sent` (by the channel's clock), `journaled`, or a `TurnState`.
+        name: `sent` (by the channel's clock), `journaled`, `waiting` (no speech node could take a voice
+            note), or a `TurnState`.
         at: RFC 3339.
         after_ms: milliseconds since the stage before; None for the first. Clocks of different hosts
             may make it slightly negative.

@@ -50,6 +50,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         transcription: one line for each voice note, empty where nothing was heard; None before.
         claimed: a gateway worker works on it and has given a sign of life.
+        waiting_since: when it was first found that no speech node could take its voice notes.
+        notice: what the contact is told while they wait; empty before that takes too long.
     """
 
     client_id: str
@@ -76,6 +78,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     answered_at: datetime | None
     delivering_at: datetime | None
     finished_at: datetime | None
+    waiting_since: datetime | None = None
+    notice: str = ""
 
     @property
     def is_settled(self) -> bool:
@@ -106,6 +110,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
             transcription=heard,
             model=self.model,
             interrupted=not self.is_settled and not self.claimed,
+            notice="" if self.is_settled else self.notice,
             timings=self.timings,
         )
 

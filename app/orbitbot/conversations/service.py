@@ -99,6 +99,22 @@ class Ledger:
             done = await store.transcribed(connection, turn.client_id, turn.id, self._worker, text)
             return self._still_ours(done, await store.read_turn(connection, turn.client_id, turn.id))
 
+    async def waiting(self, turn: Turn, *, notice: str, after: float) -> None:
+        """Store that the turn's voice notes wait for a speech node, and what its contact is told.
+
+        Args:
+            after: seconds of waiting from which `notice` is told.
+
+        Raises:
+            ClaimLostError: the turn is not this worker's any more.
+        """
+        async with self._database.client(turn.client_id) as connection:
+            done = await store.waiting(
+                connection, turn.client_id, turn.id, self._worker, notice=notice, after=after
+            )
+        if not done:
+            raise ClaimLostError
+
     async def answered(self, turn: Turn, answer: Answer) -> Turn:
         """Store the answer.
 

@@ -47,7 +47,7 @@ _READ_TURN = """
 SELECT client_id, id, contact, type, origin, fingerprint, message, transcription, state, reason, response,
        model, source, attempts, maybe_repeated, coalesce(claimed_until > clock_timestamp(), false) AS claimed,
        provider_ms, journaled_at, received_at, transcribed_at, answering_at, answered_at, delivering_at,
-       finished_at
+       finished_at, waiting_since, notice
 FROM turns
 WHERE client_id = %s AND id = %s
 """
@@ -56,7 +56,7 @@ _FIND_TURNS = """
 SELECT client_id, id, contact, type, origin, fingerprint, message, transcription, state, reason, response,
        model, source, attempts, maybe_repeated, coalesce(claimed_until > clock_timestamp(), false) AS claimed,
        provider_ms, journaled_at, received_at, transcribed_at, answering_at, answered_at, delivering_at,
-       finished_at
+       finished_at, waiting_since, notice
 FROM turns
 WHERE id = %(id)s AND (%(client_id)s::text IS NULL OR client_id = %(client_id)s)
 ORDER BY client_id
@@ -93,6 +93,14 @@ SET state = 'answering', transcription = %(transcription)s, transcribed_at = clo
     answering_at = clock_timestamp()
 WHERE client_id = %(client_id)s AND id = %(id)s AND claimed_by = %(worker)s
   AND state IN ('received', 'transcribed')
+"""
+
+_WAITING = """
+UPDATE turns
+SET waiting_since = coalesce(waiting_since, clock_timestamp()),
+    notice = CASE WHEN waiting_since < clock_timestamp() - %(after)s * interval '1 second'
+                  THEN %(notice)s ELSE notice END
+WHERE client_id = %(client_id)s AND id = %(id)s AND claimed_by = %(worker)s AND state = 'received'
 """
 
 _ANSWERED = """
@@ -226,6 +234,14 @@ async def transcribed(
     """Store what was heard; False if the claim is not ours any more."""
     fields = {"client_id": client_id, "id": turn_id, "worker": worker, "transcription": transcription}
     return bool((await connection.execute(_TRANSCRIBED, fields)).rowcount)
+
+
+async def waiting(
+    connection: Connection, client_id: str, turn_id: str, worker: str, *, notice: str, after: float
+) -> bool:
+    """Store that voice notes wait, and `notice` once they do for `after` seconds; False if not ours."""
+    fields = {"client_id": client_id, "id": turn_id, "worker": worker, "notice": notice, "after": after}
+    return bool((await connection.execute(_WAITING, fields)).rowcount)
 
 
 async def answered(connection: Connection, client_id: str, turn_id: str, worker: str, answer: Answer) -> bool:

@@ -103,6 +103,7 @@ def _answered(message: MessageRow, turn: Turn, members: list[MessageRow]) -> Sto
             ("sent", message.sent_at, "channel"),
             ("journaled", message.journaled_at, "bot" if turn.origin == "bot" else "gateway"),
             ("received", turn.received_at, "gateway"),
+            ("waiting", turn.waiting_since, "gateway"),
             ("transcribed", turn.transcribed_at, "gateway"),
             ("answering", turn.answering_at, "gateway"),
             ("answered", turn.answered_at, "gateway"),

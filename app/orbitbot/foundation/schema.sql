@@ -336,6 +336,8 @@ CREATE TABLE public.turns (
     delivering_at timestamp with time zone,
     finished_at timestamp with time zone,
     provider_ms double precision DEFAULT 0 NOT NULL,
+    waiting_since timestamp with time zone,
+    notice text DEFAULT ''::text NOT NULL,
     CONSTRAINT turns_origin_check CHECK ((origin = ANY (ARRAY['bot'::text, 'api'::text]))),
     CONSTRAINT turns_state_check CHECK ((state = ANY (ARRAY['received'::text, 'transcribed'::text, 'answering'::text, 'answered'::text, 'delivering'::text, 'delivered'::text, 'silenced'::text, 'failed'::text]))),
     CONSTRAINT turns_type_check CHECK ((type = ANY (ARRAY['text'::text, 'voice'::text])))

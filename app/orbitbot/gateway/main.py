@@ -38,6 +38,7 @@ from orbitbot.gateway.routes import gateway_routes
 from orbitbot.gateway.runner import TurnRunner
 from orbitbot.gateway.services import AiService, SpeechService
 from orbitbot.gateway.settings import GatewaySettings
+from orbitbot.gateway.transcripts import TranscriptCache
 from orbitbot.gateway.upstream import Upstream
 from orbitbot.pairing.links import PairingLinks
 from orbitbot.pairing.routes import pairing_routes
@@ -57,7 +58,10 @@ def create_app(settings: GatewaySettings) -> Litestar:
     pool = redis_pool(settings.redis_url, settings.redis_password_file)
     redis = redis_client(pool)
     ai = AiService(Upstream("ai", settings.ai_urls, signer, settings.turns.ai_seconds))
-    speech = SpeechService(Upstream("speech", settings.speech_urls, signer, settings.turns.speech_seconds))
+    speech = SpeechService(
+        Upstream("speech", settings.speech_urls, signer, settings.turns.speech_seconds),
+        TranscriptCache(redis),
+    )
 
     live = Live(redis)
     accounts = Accounts(database, operator_database, signer)

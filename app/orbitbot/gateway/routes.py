@@ -24,6 +24,7 @@ from orbitbot.foundation.names import check_client_id
 from orbitbot.foundation.text import check_strings
 from orbitbot.foundation.web import PROBLEM_MEDIA_TYPE, AnyRequest, require
 from orbitbot.gateway.access import COUNTS_FAILURES, Policies
+from orbitbot.gateway.audio_length import audio_seconds
 from orbitbot.gateway.forms import MAX_MULTIPART, read_multipart
 from orbitbot.gateway.limits import Limiter
 from orbitbot.gateway.posts import AUDIO, MAX_TEXT, make_job, read_post, turn_id
@@ -174,7 +175,7 @@ async def transcribe(request: AnyRequest, speech: NamedDependency[SpeechService]
             raise MalformedRequest(f"{name}: not UTF-8") from error
     fields["client"] = _own_client(request, fields.get("client", ""))
     body = {"data": fields, "files": {AUDIO: (AUDIO, audio.content, audio.media_type)}}
-    return await _pass_on(speech.upstream, "/api/transcribe", body, weight=len(audio.content))
+    return await _pass_on(speech.upstream, "/api/transcribe", body, weight=audio_seconds(audio.content))
 
 
 async def _pass_on(

@@ -14,9 +14,11 @@ import msgspec
 from orbitbot.clients.service import ClientService
 from orbitbot.contracts.chat import ChatRequest
 from orbitbot.contracts.messages import Member
+from orbitbot.contracts.transcribe import Transcription
 from orbitbot.conversations.models import Answer, NewTurn, Turn
 from orbitbot.conversations.service import ClaimLostError, Ledger
 from orbitbot.foundation.errors import Conflict, OrbitBotError, TooManyRequests, Unavailable
+from orbitbot.foundation.notices import notice
 from orbitbot.gateway.services import AiService, SpeechService, VoiceNote
 from orbitbot.gateway.settings import TurnSettings
 from orbitbot.gateway.upstream import RefusedError
@@ -217,7 +219,7 @@ class TurnRunner:
         if job.notes:
             if turn.transcription is None:
                 try:
-                    lines = await self._transcribe(job)
+                    lines = await self._transcribe(job, turn)
                 except RefusedError as refused:
                     return await self._refused(turn, refused)
                 turn = await self._ledger.transcribed(turn, lines)
@@ -251,7 +253,7 @@ class TurnRunner:
     async def _refused(self, turn: Turn, refused: RefusedError) -> Turn:
         return await self._ledger.failed(turn, f"{refused.problem}: {refused.detail}")
 
-    async def _transcribe(self, job: Job) -> list[str]:
+    async def _transcribe(self, job: Job, turn: Turn) -> list[str]:
         """One line for each voice note, in order.
 
         A contact whose note cannot be decoded is told that it was not heard; an integrator is told
@@ -264,7 +266,10 @@ class TurnRunner:
 
         async def one(note: VoiceNote) -> str:
             try:
-                heard = await self._speech.transcribe(note, fields, seconds=self._settings.retry_seconds)
+                if job.new.origin == "api":
+                    heard = await self._speech.transcribe(note, fields, seconds=self._settings.retry_seconds)
+                else:
+                    heard = await self._heard_in_time(turn, note, fields, language)
             except RefusedError as refused:
                 if job.new.origin == "api":
                     raise
@@ -282,6 +287,35 @@ class TurnRunner:
         except BaseExceptionGroup as errors:
             raise errors.exceptions[0] from errors  # one note that fails is enough; callers know its type
         return [task.result() for task in tasks]
+
+    async def _heard_in_time(
+        self, turn: Turn, note: VoiceNote, fields: dict[str, str], language: str
+    ) -> Transcription:
+        """Wait for a speech node; the ledger says so, and after a while the contact is told.
+
+        Raises:
+            Unavailable: there was none for too long, or this worker is stopping: the bot has the note, and
+                posts it again.
+            RefusedError: see `SpeechService.transcribe`.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.speech_wait_seconds
+        while True:
+            try:
+                return await self._speech.transcribe(note, fields, seconds=self._settings.retry_seconds)
+            except Unavailable as error:
+                log.warning(
+                    "voice note waits: %s",
+                    error.detail,
+                    extra={"client_id": turn.client_id, "message_id": note.id, "action": "transcribe"},
+                )
+                await self._ledger.waiting(
+                    turn,
+                    notice=notice("voice_waits", language),
+                    after=self._settings.speech_notice_seconds,
+                )
+                if self._stopping or loop.time() > deadline:
+                    raise
 
 
 def ordered_notes(job: Job) -> list[VoiceNote]:

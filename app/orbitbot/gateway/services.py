@@ -9,6 +9,7 @@ from orbitbot.contracts.chat import ChatRequest, ChatResponse
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.foundation.errors import Unavailable
 from orbitbot.gateway.audio_length import audio_seconds
+from orbitbot.gateway.transcripts import TranscriptCache, transcript_key
 from orbitbot.gateway.upstream import Upstream
 
 T = TypeVar("T")
@@ -46,8 +47,9 @@ class AiService:
 class SpeechService:
     """Asks the speech pool: of the nodes that are in, the one with the fewest seconds of audio under way."""
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, cache: TranscriptCache) -> None:
         self.upstream = upstream
+        self._cache = cache
 
     async def transcribe(self, note: VoiceNote, fields: dict[str, str], *, seconds: float) -> Transcription:
         """What is heard in one voice note.
@@ -55,6 +57,10 @@ class SpeechService:
         Raises:
             RefusedError, Unavailable: see `Upstream.post`.
         """
+        key = transcript_key(note.content, fields)
+        known = await self._cache.get(key)
+        if known is not None:
+            return known
         file = (note.id, note.content, note.media_type)
         response = await self.upstream.post(
             "/api/transcribe",
@@ -62,7 +68,9 @@ class SpeechService:
             seconds=seconds,
             weight=audio_seconds(note.content),
         )
-        return _decoded(response, Transcription)
+        heard = _decoded(response, Transcription)
+        await self._cache.keep(key, heard)
+        return heard
 
 
 def _decoded(response: httpx.Response, kind: type[T]) -> T:

@@ -21,6 +21,10 @@ class TurnSettings(Settings, frozen=True):
     retry_seconds: float = 15.0  # for which an unavailable AI service or speech node is asked again
     ai_seconds: float = 60.0  # for which one answer of the AI service is awaited
     speech_seconds: float = 180.0  # for which one transcription is awaited
+    speech_wait_seconds: float = (
+        300.0  # for which a voice note waits here for a node, before it is posted again
+    )
+    speech_notice_seconds: float = 60.0  # after which its contact is told that it waits
 
 
 class GatewaySettings(Settings, frozen=True):

@@ -8,10 +8,11 @@ from litestar import Response, Router, get, post
 
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.foundation.errors import InvalidInput, OrbitBotError
+from orbitbot.foundation.metrics import MEDIA_TYPE
 from orbitbot.foundation.web import AnyRequest, require
 from orbitbot.speech.answers import FORMATS, AnyResponse
 from orbitbot.speech.forms import Form, read_form
-from orbitbot.speech.metrics import MEDIA_TYPE, SpeechMetrics
+from orbitbot.speech.metrics import SpeechMetrics
 from orbitbot.speech.registry import ModelRegistry
 from orbitbot.speech.scheduler import Scheduler
 from orbitbot.speech.service import AUTO, Answer, Note, SpeechService
@@ -121,12 +122,12 @@ def metrics_route(
 
     @get("/metrics", sync_to_thread=False, include_in_schema=False)
     def measured() -> Response[str]:
-        gauges = {
-            "orbitbot_speech_held_notes": ("Notes held, waiting or under way.", service.admission.held),
-            "orbitbot_speech_queue_limit_notes": ("Notes held at most.", service.admission.limit),
-            "orbitbot_speech_waiting_windows": ("Windows that nobody computes yet.", scheduler.waiting()),
-            "orbitbot_speech_loaded_models": ("Models in memory.", len(registry.loaded())),
-        }
-        return Response(metrics.text(gauges), media_type=MEDIA_TYPE)
+        text = metrics.text(
+            held=service.admission.held,
+            limit=service.admission.limit,
+            waiting=scheduler.waiting(),
+            models=len(registry.loaded()),
+        )
+        return Response(text, media_type=MEDIA_TYPE)
 
     return measured

@@ -200,14 +200,21 @@ def test_a_transcript_is_not_made_twice(gateway: Gateways, client: Client) -> No
     assert len(gateway.speech.notes) == 3
 
 
-def test_speech_that_stays_away_is_said_so_and_the_turn_goes_on_later(
-    gateway: Gateways, client: Client
-) -> None:
+def test_speech_that_stays_away_is_waited_for(gateway: Gateways, client: Client) -> None:
     gateway.speech.unavailable = 1000
-    assert "speech" in problem_of(client.post_notes(b"oi", key="n"), 503)["detail"]
-    assert answer_of(client.turn("n")).state == "received"
+    waiting = client.post_notes(b"oi", key="n")
+    assert (waiting.status_code, answer_of(waiting).state) == (httpx.codes.ACCEPTED, "received")
     gateway.speech.unavailable = 0
-    assert answer_of(client.post_notes(b"oi", key="n")).response == "echo: oi"
+    assert answer_of(client.turn("n", wait=20)).response == "echo: oi"
+
+
+def test_an_integrator_is_told_at_once_that_speech_is_away(gateway: Gateways, client: Client) -> None:
+    gateway.speech.unavailable = 1000
+    files = {"payload": (None, b'{"message": ""}'), "audio": ("a", b"oi")}
+    answer = client.integrator.post(
+        f"/api/clients/{client.id}/messages", files=files, headers={"Idempotency-Key": "i"}
+    )
+    assert "speech" in problem_of(answer, 503)["detail"]
 
 
 @pytest.mark.parametrize("refusal", [Unprocessable, UnsupportedMedia, TooLarge])
