@@ -161,7 +161,7 @@ def _vocabulary(shape: Shape) -> tuple[list[str], list[int]]:
 
 
 def _words(count: int) -> list[str]:
-    """Different words to speak of, each with the space before it; short ones, as of somebody who speaks fast."""
+    """Different words, each with the space before it; short ones, as of somebody who speaks fast."""
     triples = itertools.product(string.ascii_letters + string.digits, repeat=3)
     return ["Ġ" + "".join(letters) for letters in itertools.islice(triples, count)]
 

@@ -27,8 +27,8 @@ from orbitbot.bot.http import Http
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.bot.media import MediaStore
 from orbitbot.bot.media_fetching import MediaFetcher
-from orbitbot.bot.pairing import Observing, PairingReporter
 from orbitbot.bot.notices import Notifier
+from orbitbot.bot.pairing import Observing, PairingReporter
 from orbitbot.bot.process_guard import AlreadyRunning, hold_lock
 from orbitbot.bot.receiving import Receiver
 from orbitbot.bot.reports import ReportQueue
@@ -193,6 +193,7 @@ class Bot:
 
         await channel.stop()
         await turns.stop()
+        await notifier.stop()
         for task in (stopping, *endless):
             task.cancel()
         await asyncio.gather(stopping, *endless, return_exceptions=True)

@@ -99,7 +99,6 @@ def create_app(settings: GatewaySettings) -> Litestar:
             return f"{error.detail}: voice notes wait"
 
     draining: set[asyncio.Task[None]] = set()
-    watching: list[asyncio.Task[None]] = []
 
     def drain() -> None:
         live.close()
@@ -109,15 +108,13 @@ def create_app(settings: GatewaySettings) -> Litestar:
         await database.open()
         await operator_database.open()
         live.start()
-        watching.append(asyncio.create_task(speech.upstream.watch()))
+        speech.upstream.watch()
         when_stopping(drain)
 
     async def stop() -> None:
         drain()
         await asyncio.gather(*draining)
         await live.stop()
-        for task in watching:
-            task.cancel()
         await ai.upstream.close()
         await speech.upstream.close()
         await database.close()

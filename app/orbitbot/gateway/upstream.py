@@ -129,6 +129,7 @@ class Upstream:
         self._nodes = [_Node(url) for url in urls]
         self._signer = signer
         self._token, self._token_until = "", 0.0
+        self._watching: asyncio.Task[None] | None = None
         self._http = httpx.AsyncClient(
             timeout=httpx.Timeout(read_timeout, connect=CONNECT_TIMEOUT),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=32),
@@ -137,7 +138,9 @@ class Upstream:
         )
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Stop watching, close every connection."""
+        if self._watching is not None:
+            self._watching.cancel()
         await self._http.aclose()
 
     def _authorization(self) -> str:
@@ -154,8 +157,11 @@ class Upstream:
         shuffled = random.sample(self._nodes, len(self._nodes))
         return sorted(shuffled, key=lambda node: (bool(node.out), node.avoid_until > now, node.load))
 
-    async def watch(self) -> None:
-        """Ask every node, again and again, whether it is ready; for ever."""
+    def watch(self) -> None:
+        """Ask every node, again and again, whether it is ready, until `close`."""
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
         while True:
             await asyncio.gather(*(self._probe(node) for node in self._nodes))
             await asyncio.sleep(PROBE_SECONDS)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from orbitbot.ai import notices
-from orbitbot.ai.notices import notice, templates
+from orbitbot.foundation import notices
+from orbitbot.foundation.notices import notice, templates
 
 
-@pytest.mark.parametrize("name", ["no_answer", "not_heard"])
-def test_every_language_has_every_notice(name: notices.Notice) -> None:
+@pytest.mark.parametrize("name", ["no_answer", "not_heard", "voice_waits"])
+def test_every_language_has_every_notice(name: str) -> None:
     folders = [folder for folder in (templates() / "notices").iterdir() if folder.is_dir()]
     assert {"pt", "en"} <= {folder.name for folder in folders}
     texts = [notice(name, folder.name) for folder in folders]
