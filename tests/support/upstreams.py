@@ -15,6 +15,7 @@ from multipart import MultipartSegment, PushMultipartParser, parse_options_heade
 
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
 from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
+from orbitbot.contracts.plugins import CheckPlugins, PluginProblem, PluginProblems
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.foundation.errors import OrbitBotError, Unauthenticated, Unavailable
 from orbitbot.foundation.tokens import TokenVerifier
@@ -201,6 +202,14 @@ class AiDouble(Upstream):
             asked = msgspec.json.decode(body, type=ImproveTranscription)
             self.improved.append(asked)
             return msgspec.json.encode(ImprovedTranscription(asked.transcription.capitalize()))
+        if path == "/api/check-plugins":
+            plugins = msgspec.json.decode(body, type=CheckPlugins).plugins
+            problems = [
+                PluginProblem(f"settings.plugins.{name}", "no such plugin")
+                for name in plugins
+                if name != "known"
+            ]
+            return msgspec.json.encode(PluginProblems(problems))
         question = msgspec.json.decode(body, type=ChatRequest)
         key = (question.client_id, question.turn)
         with self._lock:

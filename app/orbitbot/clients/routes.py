@@ -3,11 +3,12 @@
 import logging
 from typing import Annotated
 
-from litestar import Router, delete, get, post, put
+from litestar import Router, delete, get, patch, post, put
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter
 
 from orbitbot.clients.accounts import Accounts
+from orbitbot.clients.configurations import ConfigurationService
 from orbitbot.clients.service import ClientService
 from orbitbot.contracts.bot import BotSettings, BotStatus
 from orbitbot.contracts.clients import (
@@ -17,7 +18,7 @@ from orbitbot.contracts.clients import (
     CredentialCreated,
     RegisterClient,
 )
-from orbitbot.contracts.configure import Configure, Configured
+from orbitbot.contracts.versions import ConfigurationView, PatchClient
 from orbitbot.foundation.bodies import read_json
 from orbitbot.foundation.live import Live
 from orbitbot.foundation.names import check_client_id
@@ -62,8 +63,21 @@ async def register_client(request: AnyRequest, client_id: FromPath[str], service
 @get("/api/clients/{client_id:str}", summary="One client and how its bot is")
 async def read_client(request: AnyRequest, client_id: FromPath[str], service: Service) -> ClientView:
     """A client. Its `botState` is `unknown` while there is no sign of life of its bot."""
-    open_client(request, client_id, "operator", "client", "bot")
-    return await service.read(client_id)
+    principal = open_client(request, client_id, "operator", "client", "bot")
+    return await service.read(client_id, whole="bot" not in principal.scopes)
+
+
+@patch("/api/clients/{client_id:str}", summary="Change a client's configuration")
+async def patch_client(
+    request: AnyRequest, client_id: FromPath[str], configurations: NamedDependency[ConfigurationService]
+) -> ConfigurationView:
+    """Changes what is given and keeps the rest; returns the whole. A difference makes a new version."""
+    principal = open_client(request, client_id, "operator", "client")
+    wanted = await read_json(request, PatchClient)
+    view, changed = await configurations.patch(client_id, wanted, author=principal.subject)
+    if changed:
+        log.info("client configured", extra=_about(client_id, principal, "configure"))
+    return view
 
 
 @delete("/api/clients/{client_id:str}", status_code=200, summary="Remove a client (operators)")
@@ -101,17 +115,6 @@ async def add_credential(
     return made
 
 
-@post("/api/clients/{client_id:str}/configure", status_code=200, summary="Personality and settings")
-async def configure_client(request: AnyRequest, client_id: FromPath[str], service: Service) -> Configured:
-    """Changes what is given and keeps the rest; a setting given as null goes back to its default."""
-    principal = open_client(request, client_id, "operator", "client")
-    wanted = await read_json(request, Configure)
-    configured = await service.configure(client_id, wanted, author=principal.subject)
-    if configured.changed:
-        log.info("client configured", extra=_about(client_id, principal, "configure"))
-    return configured
-
-
 @put("/api/clients/{client_id:str}/bot", summary="How a bot is, and what it runs by (bots)")
 async def report_bot(
     request: AnyRequest, client_id: FromPath[str], service: Service, live: NamedDependency[Live]
@@ -128,7 +131,9 @@ def _about(client_id: str, principal: Principal, action: str) -> dict[str, str]:
     return {"client_id": client_id, "by": principal.subject, "action": action}
 
 
-def client_routes(service: ClientService, accounts: Accounts, live: Live) -> Router:
+def client_routes(
+    service: ClientService, accounts: Accounts, configurations: ConfigurationService, live: Live
+) -> Router:
     """The routes of this module, with what they need."""
     return Router(
         "/",
@@ -136,14 +141,15 @@ def client_routes(service: ClientService, accounts: Accounts, live: Live) -> Rou
             list_clients,
             register_client,
             read_client,
+            patch_client,
             remove_client,
             add_credential,
-            configure_client,
             report_bot,
         ],
         dependencies={
             "service": Provide(lambda: service, sync_to_thread=False),
             "accounts": Provide(lambda: accounts, sync_to_thread=False),
+            "configurations": Provide(lambda: configurations, sync_to_thread=False),
             "live": Provide(lambda: live, sync_to_thread=False),
         },
         tags=["clients"],

@@ -1,14 +1,12 @@
 """The rules about clients: registering, configuring, removing, and what a bot runs by."""
 
-import re
 import time
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from orbitbot.clients import store
 from orbitbot.clients.accounts import REVOCATION_DELAY, new_credential
-from orbitbot.clients.models import BotReport, Client, Configuration
+from orbitbot.clients.configurations import LANGUAGE
+from orbitbot.clients.models import BotReport, Client
 from orbitbot.contracts.bot import MAX_REASON, BotSettings, BotStatus
 from orbitbot.contracts.clients import (
     ClientList,
@@ -17,7 +15,6 @@ from orbitbot.contracts.clients import (
     CredentialCreated,
     RegisterClient,
 )
-from orbitbot.contracts.configure import ClientSettings, Configure, Configured
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
 from orbitbot.foundation.phone_numbers import parse_number
@@ -32,9 +29,6 @@ _TEXT_LIMIT: Final = MAX_REASON
 _TIME_LIMIT: Final = 253_402_300_799.0  # Unix time of the year 9999's last second
 _CACHE_SIZE: Final = 10_000
 _INTEGER_LIMIT: Final = 2**31 - 1
-_LANGUAGE: Final = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*")
-_AT: Final = re.compile(r"^(?P<message>.*?)(?: - at `\$(?:\.(?P<path>[^`]*))?`)?$", re.DOTALL)
-_FIELDS: Final = {field.encode_name: field for field in msgspec.structs.fields(ClientSettings)}
 
 
 class ClientService:
@@ -57,7 +51,7 @@ class ClientService:
             InvalidInput: language or time zone are not ones.
         """
         check_strings(wanted, limit=_NAME_LIMIT)
-        if not _LANGUAGE.fullmatch(wanted.language):
+        if not LANGUAGE.fullmatch(wanted.language):
             raise InvalidInput(
                 "language", f"{wanted.language!r} is not a BCP 47 language, such as pt or pt-BR"
             )
@@ -77,15 +71,19 @@ class ClientService:
             bots = await store.read_bots(connection)
         return ClientList([_view(client, bots.get(client.id)) for client in clients])
 
-    async def read(self, client_id: str) -> ClientView:
-        """One client.
+    async def read(self, client_id: str, *, whole: bool = False) -> ClientView:
+        """One client; with its personality and settings if `whole`.
 
         Raises:
             NotFound: there is none with this id.
         """
         async with self._database.client(client_id) as connection:
             client = _present(await store.read(connection, client_id), client_id)
-            return _view(client, await store.read_bot(connection, client_id))
+            view = _view(client, await store.read_bot(connection, client_id))
+            if whole:
+                configuration = await store.read_configuration(connection, client_id)
+                view.personality, view.settings = configuration.personality, configuration.settings
+            return view
 
     async def remove(self, client_id: str, *, purge: bool) -> ClientView:
         """Revoke all access and mark as removed; the data stays unless `purge`.
@@ -117,25 +115,6 @@ class ClientService:
                 await store.revoke_credentials(connection, client_id, wanted.kind)
             await store.add_credential(connection, made.credential_id, client_id, wanted.kind, secret_hash)
         return made
-
-    async def configure(self, client_id: str, wanted: Configure, author: str) -> Configured:
-        """Merge `wanted` into the configuration; a difference makes a new version.
-
-        A setting given as null goes back to its default.
-
-        Raises:
-            InvalidInput: a setting that does not exist, or a value that is not allowed; names it.
-            NotFound: there is no such client.
-        """
-        check_strings(wanted)
-        async with self._database.client(client_id) as connection:
-            _present(await store.lock(connection, client_id), client_id)
-            present = await store.read_configuration(connection, client_id)
-            merged = merge(present, wanted)
-            if merged.personality == present.personality and merged.settings == present.settings:
-                return Configured(success=True, version=present.version, changed=False)
-            await store.add_configuration(connection, client_id, merged, author)
-        return Configured(success=True, version=merged.version, changed=True)
 
     async def report_bot(self, client_id: str, status: BotStatus) -> tuple[BotSettings, bool]:
         """Store a bot's sign of life; returns what it runs by, and whether its state has changed.
@@ -198,32 +177,6 @@ class ClientService:
             client = _present(await store.read(connection, client_id), client_id)
             configuration = await store.read_configuration(connection, client_id)
         return client.language, configuration.settings.vocabulary
-
-
-def merge(present: Configuration, wanted: Configure) -> Configuration:
-    """The next version of `present`, with what `wanted` changes.
-
-    Raises:
-        InvalidInput: see `ClientService.configure`.
-    """
-    chosen: dict[str, Any] = dict(present.chosen)
-    for name, raw in (wanted.settings or {}).items():
-        if name not in _FIELDS:
-            raise InvalidInput(f"settings.{name}", f"no such setting; allowed: {', '.join(sorted(_FIELDS))}")
-        value = msgspec.json.decode(raw)
-        check_strings(value, field=f"settings.{name}")
-        if value is None:
-            chosen.pop(name, None)
-        else:
-            chosen[name] = value
-    try:
-        msgspec.convert(chosen, ClientSettings)
-    except msgspec.ValidationError as error:
-        found = _AT.match(str(error))
-        message, path = found.group("message", "path") if found else (str(error), None)
-        raise InvalidInput(f"settings.{path}" if path else "settings", message) from error
-    personality = present.personality if wanted.personality is None else wanted.personality
-    return Configuration(present.version + 1, personality, chosen)
 
 
 def _present(client: Client | None, client_id: str) -> Client:

@@ -7,7 +7,6 @@ shows that client only; the functions marked "operators" need the operators' dat
 from typing import Any
 
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from orbitbot.clients.models import BotReport, Client, Configuration, Credential
 from orbitbot.contracts.bot import BotStatus
@@ -87,13 +86,6 @@ WHERE client_id = %s
 ORDER BY version DESC
 LIMIT 1
 """
-
-_INSERT_CONFIGURATION = """
-INSERT INTO client_configs (client_id, version, personality, settings, author)
-VALUES (%s, %s, %s, %s, %s)
-"""
-
-_SET_CONFIG_VERSION = "UPDATE clients SET config_version = %s, updated_at = now() WHERE id = %s"
 
 _WRITE_BOT = """
 INSERT INTO bot_status (client_id, state, reason, until, generation, number, phone_seen_at, channel, release,
@@ -220,23 +212,6 @@ async def read_configuration(connection: Connection, client_id: str) -> Configur
     async with connection.cursor(row_factory=class_row(Configuration)) as cursor:
         await cursor.execute(_READ_CONFIGURATION, (client_id,))
         return await cursor.fetchone() or Configuration()
-
-
-async def add_configuration(
-    connection: Connection, client_id: str, configuration: Configuration, author: str
-) -> None:
-    """Store a new version and make it the client's present one."""
-    await connection.execute(
-        _INSERT_CONFIGURATION,
-        (
-            client_id,
-            configuration.version,
-            configuration.personality,
-            Jsonb(configuration.chosen),
-            author,
-        ),
-    )
-    await connection.execute(_SET_CONFIG_VERSION, (configuration.version, client_id))
 
 
 async def write_bot(connection: Connection, client_id: str, status: BotStatus) -> bool:

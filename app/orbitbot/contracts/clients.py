@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from orbitbot.contracts.bot import BotState
+from orbitbot.contracts.configure import ClientSettings
 
 ChannelKind = Literal["simulator", "neonize", "cloud"]
 ClientState = Literal["active", "paused", "removed"]
@@ -51,6 +52,8 @@ class ClientView(msgspec.Struct, rename="camel"):
     bot_warning: str = ""
     phone_seen_at: str | None = None
     changed: bool = False  # in answers to PUT and DELETE: whether this call changed anything
+    personality: str | None = None  # these two in the answer to GET of one client, but not to its bot
+    settings: ClientSettings | None = None
 
 
 class ClientList(msgspec.Struct, rename="camel"):

@@ -15,8 +15,11 @@ from redis.exceptions import RedisError
 
 from orbitbot import __version__
 from orbitbot.clients.accounts import AUDIENCE, Accounts
+from orbitbot.clients.configuration_routes import configuration_routes
+from orbitbot.clients.configurations import ConfigurationService
 from orbitbot.clients.routes import client_routes
 from orbitbot.clients.service import ClientService
+from orbitbot.contracts.commands import RefreshSettings
 from orbitbot.conversations.routes import conversation_routes
 from orbitbot.conversations.service import Ledger
 from orbitbot.conversations.statistics import Statistics
@@ -68,6 +71,11 @@ def create_app(settings: GatewaySettings) -> Litestar:
     clients = ClientService(database, operator_database)
     ledger = Ledger(database, worker, settings.turns.claim_seconds)
     commands = CommandService(database, live)
+
+    async def refresh_bot(client_id: str) -> None:
+        await commands.give(client_id, RefreshSettings(), author="service:gateway")
+
+    configurations = ConfigurationService(database, ai.check_plugins, refresh_bot)
     pairing = PairingService(database, live, commands)
     links = PairingLinks(database, settings.public_url)
     limiter = Limiter(pool)
@@ -132,7 +140,8 @@ def create_app(settings: GatewaySettings) -> Litestar:
             *health_routes(
                 "gateway", __version__, {name: remembered(check) for name, check in checks.items()}
             ),
-            client_routes(clients, accounts, live),
+            client_routes(clients, accounts, configurations, live),
+            configuration_routes(configurations),
             fleet_routes(commands, Leases(operator_database)),
             pairing_routes(pairing, links, clients),
             conversation_routes(ledger, Statistics(database), database),

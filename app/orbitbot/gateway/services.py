@@ -1,19 +1,22 @@
 """The AI service and the speech pool, as typed calls."""
 
-from typing import Final, NamedTuple, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 import httpx
 import msgspec
 
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
+from orbitbot.contracts.plugins import CheckPlugins, PluginProblems
 from orbitbot.contracts.transcribe import Transcription
-from orbitbot.foundation.errors import Unavailable
+from orbitbot.foundation.errors import InvalidInput, Unavailable
 from orbitbot.gateway.audio_length import audio_seconds
 from orbitbot.gateway.transcripts import TranscriptCache, transcript_key
 from orbitbot.gateway.upstream import Upstream
 
 T = TypeVar("T")
 
+CHECK_SECONDS: Final = 5.0  # for which an AI service that is away is asked again about plugins
 _JSON: Final = {"Content-Type": "application/json"}
 
 
@@ -42,6 +45,20 @@ class AiService:
             "/api/chat", lambda: {"content": body, "headers": _JSON}, seconds=seconds
         )
         return _decoded(response, ChatResponse)
+
+    async def check_plugins(self, plugins: Mapping[str, Any]) -> None:
+        """Refuse settings of plugins that are not installed, or that they do not have.
+
+        Raises:
+            InvalidInput: names the plugin and the field.
+            Unavailable: see `Upstream.post`.
+        """
+        body = msgspec.json.encode(CheckPlugins(dict(plugins)))
+        response = await self.upstream.post(
+            "/api/check-plugins", lambda: {"content": body, "headers": _JSON}, seconds=CHECK_SECONDS
+        )
+        for problem in _decoded(response, PluginProblems).problems:
+            raise InvalidInput(problem.field, problem.detail)
 
 
 class SpeechService:

@@ -129,6 +129,6 @@ def test_unknown_clients(gateway: Gateways) -> None:
     problem_of(operator.post("/api/clients/nobody/messages", json={"message": "x"}), 404)
 
 
-@pytest.mark.parametrize("method", ["PATCH", "POST"])
+@pytest.mark.parametrize("method", ["POST"])
 def test_methods_that_a_client_does_not_have(gateway: Gateways, client: Client, method: str) -> None:
     problem_of(gateway.operator().request(method, f"/api/clients/{client.id}"), 405)

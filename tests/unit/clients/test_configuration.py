@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from orbitbot.clients.configurations import merge
 from orbitbot.clients.models import Configuration
-from orbitbot.clients.service import merge
 from orbitbot.contracts.configure import Configure
 from orbitbot.foundation.errors import InvalidInput
 
@@ -45,6 +45,13 @@ def test_defaults_are_this_releases() -> None:
         ({"faq": [{"question": "", "answer": "x"}]}, "settings.faq[0].question"),
         ({"faq": [{"question": "q", "answer": "x\0"}]}, "settings.faq[0].answer"),
         ({"vocabulary": ["a", 1]}, "settings.vocabulary[1]"),
+        (
+            {"business": {"hours": [{"days": ["mon"], "opens": "7h", "closes": "19:00"}]}},
+            "settings.business.hours[0].opens",
+        ),
+        ({"business": {"adress": "x"}}, "settings.business"),
+        ({"fallbackModels": ["a", "b", "c", "d", "e"]}, "settings.fallbackModels"),
+        ({"budgetDayUsd": -1}, "settings.budgetDayUsd"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, Any], field: str) -> None:
@@ -56,3 +63,9 @@ def test_wrong_settings_are_named(settings: dict[str, Any], field: str) -> None:
 def test_an_unknown_setting_is_told_what_there_is() -> None:
     with pytest.raises(InvalidInput, match=r"allowed: .*quietSeconds"):
         merge(PRESENT, change(settings={"quietSecond": 1}))
+
+
+def test_a_placeholder_that_stands_for_nothing_is_told_what_there_is() -> None:
+    with pytest.raises(InvalidInput, match=r"no such placeholder \{\{hour\}\}; allowed: .*hours"):
+        merge(PRESENT, change(personality="Open: {{hour}}"))
+    assert merge(PRESENT, change(personality="{{ hours }} {x} {{}}")).personality == "{{ hours }} {x} {{}}"
