@@ -8,13 +8,14 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 import msgspec
 from multipart import MultipartSegment, PushMultipartParser, parse_options_header
 
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
 from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
+from orbitbot.contracts.messages import SilenceReason
 from orbitbot.contracts.plugins import CheckPlugins, PluginProblem, PluginProblems
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.foundation.errors import OrbitBotError, Unauthenticated, Unavailable
@@ -184,6 +185,7 @@ class AiDouble(Upstream):
     Attributes:
         asked: every question that was new, in order.
         improved: every transcription to improve.
+        silenced: why no question is answered, while set.
     """
 
     audience = "ai"
@@ -193,6 +195,7 @@ class AiDouble(Upstream):
         super().reset()
         self.asked: list[ChatRequest] = []
         self.improved: list[ImproveTranscription] = []
+        self.silenced: SilenceReason | Literal[""] = ""
         self._stored: dict[tuple[str, str], ChatResponse] = {}
         self._lock = threading.Lock()
 
@@ -218,6 +221,9 @@ class AiDouble(Upstream):
                 return msgspec.json.encode(msgspec.structs.replace(stored, repeated=True))
             self.asked.append(question)
             said = f"echo: {question.message}" if question.heard else "I could not hear you"
+            if self.silenced:
+                quiet = ChatResponse(response="", model="", source="silenced", silenced=self.silenced)
+                return msgspec.json.encode(quiet)
             fresh = ChatResponse(
                 response=said,
                 model="double-1",

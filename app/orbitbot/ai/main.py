@@ -1,11 +1,15 @@
 """Wires the AI service together and serves it: `orbitbot ai --settings FILE`."""
 
+import sys
 from pathlib import Path
 from typing import Final
 
+import msgspec
 from litestar import Litestar
 
 from orbitbot import __version__
+from orbitbot.ai.cache import AnswerCache
+from orbitbot.ai.effects import Effects
 from orbitbot.ai.metrics import DESCRIBED
 from orbitbot.ai.money import Money
 from orbitbot.ai.providers.answering import LanguageModels
@@ -16,14 +20,16 @@ from orbitbot.ai.sealing import Sealer
 from orbitbot.ai.service import ChatService
 from orbitbot.ai.settings import AiSettings
 from orbitbot.ai.store import Store
+from orbitbot.ai.summaries import Summaries
 from orbitbot.ai.transcription import TranscriptionService
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.metrics import Metrics, shared_directory
+from orbitbot.foundation.redis import redis_client, redis_pool
 from orbitbot.foundation.server import serve
 from orbitbot.foundation.settings import load_settings, read_secret
 from orbitbot.foundation.tokens import TokenVerifier
 from orbitbot.foundation.web import BearerMiddleware, health_routes, new_app
-from orbitbot.plugins.manager import new_plugin_manager
+from orbitbot.plugins.manager import Limits, Plugins
 
 SERVICE: Final = "ai"
 BODY_LIMIT: Final = 500_000  # bytes; the longest message in 4-byte characters, escaped, is far below
@@ -45,10 +51,28 @@ def create_app(settings: AiSettings) -> Litestar:
         await database.ping()
         return "reachable"
 
+    pool = redis_pool(settings.redis_url, settings.redis_password_file) if settings.redis_url else None
+    plugins = find_plugins(settings, metrics)
+    chats = ChatService(
+        store,
+        providers,
+        plugins,
+        cache=AnswerCache(redis_client(pool) if pool else None, metrics),
+        effects=Effects(database),
+        summaries=Summaries(store, models),
+        metrics=metrics,
+    )
+
+    async def stop() -> None:
+        await chats.close()
+        plugins.close()
+        await providers.close()
+        await database.close()
+        if pool is not None:
+            await pool.disconnect()
+
     routes = [
-        *chat_routes(
-            ChatService(store, providers, new_plugin_manager()), TranscriptionService(store, models)
-        ),
+        *chat_routes(chats, TranscriptionService(store, models), plugins),
         metrics.route(),
         *health_routes(SERVICE, __version__, {"database": database_check, "provider": providers.describe}),
     ]
@@ -56,9 +80,22 @@ def create_app(settings: AiSettings) -> Litestar:
         routes,
         middleware=[BearerMiddleware(TokenVerifier(read_secret(settings.verify_key_file), SERVICE))],
         on_startup=[database.open],
-        on_shutdown=[providers.close, database.close],
+        on_shutdown=[stop],
         body_limit=BODY_LIMIT,
     )
+
+
+def find_plugins(settings: AiSettings, metrics: Metrics) -> Plugins:
+    """The built-in plugins and those of the wheels that the operator has installed."""
+    for wheel in settings.plugin_wheels:
+        if wheel not in sys.path:
+            sys.path.append(wheel)  # a wheel of pure Python is imported as it is
+
+    def count(plugin: str, hook: str, outcome: str) -> None:
+        metrics.count("orbitbot_ai_plugin_calls_total", plugin=plugin, hook=hook, outcome=outcome)
+
+    limits = Limits(**msgspec.structs.asdict(settings.plugins))
+    return Plugins(limits, count)
 
 
 def app_from_file(settings_path: Path) -> Litestar:

@@ -9,15 +9,17 @@ from orbitbot.ai.service import ChatService
 from orbitbot.ai.transcription import TranscriptionService
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
 from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
+from orbitbot.contracts.plugins import CheckPlugins, PluginList, PluginProblems
 from orbitbot.foundation.web import AnyRequest, require
+from orbitbot.plugins.manager import Plugins
 
 SCOPE = "service"
 
 
 def chat_routes(
-    chat_service: ChatService, transcriptions: TranscriptionService
+    chat_service: ChatService, transcriptions: TranscriptionService, plugins: Plugins
 ) -> Sequence[HTTPRouteHandler]:
-    """`POST /api/chat` and `POST /api/improve-transcription`."""
+    """`POST /api/chat`, `/api/improve-transcription`, `/api/check-plugins` and `/api/plugins`."""
 
     @post("/api/chat", status_code=200)
     async def chat(request: AnyRequest, data: ChatRequest) -> ChatResponse:
@@ -29,4 +31,14 @@ def chat_routes(
         require(request, SCOPE)
         return await transcriptions.improve(data)
 
-    return [chat, improve_transcription]
+    @post("/api/check-plugins", status_code=200, sync_to_thread=False)
+    def check_plugins(request: AnyRequest, data: CheckPlugins) -> PluginProblems:
+        require(request, SCOPE)
+        return PluginProblems(plugins.check(data.plugins))
+
+    @post("/api/plugins", status_code=200, sync_to_thread=False)
+    def list_plugins(request: AnyRequest) -> PluginList:
+        require(request, SCOPE)
+        return PluginList(plugins.describe())
+
+    return [chat, improve_transcription, check_plugins, list_plugins]

@@ -67,6 +67,7 @@ class AiSettings(Settings, frozen=True):
         sealing_secret_file: holds what clients' own provider keys are encrypted with; without it none can
             be stored.
         redis_url: of the cache of answers; empty for none.
+        plugin_wheels: files, each a distribution of pure Python with plugins in it.
     """
 
     listen: ListenSettings
@@ -76,5 +77,6 @@ class AiSettings(Settings, frozen=True):
     sealing_secret_file: str = ""
     redis_url: str = ""
     redis_password_file: str = ""
+    plugin_wheels: tuple[str, ...] = ()
     budget: BudgetSettings = BudgetSettings()
     plugins: PluginSettings = PluginSettings()

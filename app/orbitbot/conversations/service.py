@@ -136,6 +136,16 @@ class Ledger:
             done = await store.failed(connection, turn.client_id, turn.id, self._worker, reason)
             return self._still_ours(done, await store.read_turn(connection, turn.client_id, turn.id))
 
+    async def silenced(self, turn: Turn, reason: str) -> Turn:
+        """Store that the turn is on purpose not answered, and why.
+
+        Raises:
+            ClaimLostError: the turn is not this worker's any more.
+        """
+        async with self._database.client(turn.client_id) as connection:
+            done = await store.silenced(connection, turn.client_id, turn.id, self._worker, reason)
+            return self._still_ours(done, await store.read_turn(connection, turn.client_id, turn.id))
+
     @asynccontextmanager
     async def _writing(self, client_id: str) -> AsyncIterator[Connection]:
         """A transaction that inserts rows of a client, which may have been purged in the meantime."""

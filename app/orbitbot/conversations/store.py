@@ -121,6 +121,14 @@ WHERE client_id = %(client_id)s AND id = %(id)s AND claimed_by = %(worker)s
   AND state IN ('received', 'transcribed', 'answering')
 """
 
+_SILENCED = """
+UPDATE turns
+SET state = 'silenced', reason = %(reason)s, finished_at = clock_timestamp(),
+    claimed_by = NULL, claimed_until = NULL
+WHERE client_id = %(client_id)s AND id = %(id)s AND claimed_by = %(worker)s
+  AND state IN ('received', 'transcribed', 'answering')
+"""
+
 _SET_ASIDE = """
 INSERT INTO messages (client_id, id, contact, type, sent_at, journaled_at, silenced_reason, silenced_at)
 VALUES (%(client_id)s, %(id)s, %(contact)s, %(type)s, to_timestamp(%(sent_at)s),
@@ -265,6 +273,12 @@ async def failed(connection: Connection, client_id: str, turn_id: str, worker: s
     """Store that there will be no answer; False if the claim is not ours any more."""
     fields = {"client_id": client_id, "id": turn_id, "worker": worker, "reason": reason}
     return bool((await connection.execute(_FAILED, fields)).rowcount)
+
+
+async def silenced(connection: Connection, client_id: str, turn_id: str, worker: str, reason: str) -> bool:
+    """Store that the turn is on purpose not answered; False if the claim is not ours any more."""
+    fields = {"client_id": client_id, "id": turn_id, "worker": worker, "reason": reason}
+    return bool((await connection.execute(_SILENCED, fields)).rowcount)
 
 
 async def known_turns(connection: Connection, client_id: str, turn_ids: Sequence[str]) -> set[str]:

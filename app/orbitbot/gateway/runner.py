@@ -237,6 +237,8 @@ class TurnRunner:
             answer = await self._ai.chat(request, seconds=self._settings.retry_seconds)
         except RefusedError as refused:
             return await self._refused(turn, refused)
+        if answer.silenced:
+            return await self._ledger.silenced(turn, answer.silenced)
         return await self._ledger.answered(
             turn,
             Answer(

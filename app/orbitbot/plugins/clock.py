@@ -1,13 +1,10 @@
 """Built-in plugin: the date and time where the client is, in the client's language."""
 
-import logging
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from orbitbot.plugins.hooks import PromptContext, hookimpl
-
-log = logging.getLogger(__name__)
+from orbitbot.plugins.zones import zone_of
 
 _WEEKDAYS: Final = {
     "pt": (
@@ -39,18 +36,10 @@ class Clock:
     @hookimpl
     def prompt_facts(self, context: PromptContext) -> str:
         """Such as `Agora: domingo, 22 de novembro de 2026, 09:21 (America/Sao_Paulo).`"""
-        zone, zone_name = _zone(context.timezone, context.client_id)
-        now = context.now.astimezone(zone)
+        zone = zone_of(context.timezone)
+        now, zone_name = context.now.astimezone(zone), "UTC" if zone is UTC else context.timezone
         language = context.language.partition("-")[0].lower()
         return _portuguese(now, zone_name) if language == "pt" else _english(now, zone_name)
-
-
-def _zone(name: str, client_id: str) -> tuple[tzinfo, str]:
-    try:
-        return ZoneInfo(name), name
-    except (ZoneInfoNotFoundError, ValueError):
-        log.warning("unknown time zone: UTC is used", extra={"client_id": client_id, "action": name})
-        return UTC, "UTC"
 
 
 def _portuguese(now: datetime, zone_name: str) -> str:

@@ -324,3 +324,13 @@ def test_the_story_from_post_to_delivery(gateway: Gateways, client: Client) -> N
     assert (aside["state"], aside["reason"], aside["turn"]) == ("silenced", "group", "")
     missing = client.integrator.get(f"/api/clients/{client.id}/messages/nope/why")
     problem_of(missing, 404)
+
+
+def test_what_is_on_purpose_not_answered_is_silenced(gateway: Gateways, client: Client) -> None:
+    gateway.ai.silenced = "human_took_over"
+    answer = answer_of(client.post("oi", key="quiet", message_id="m-quiet"))
+    assert (answer.state, answer.reason, answer.response) == ("silenced", "human_took_over", "")
+    assert answer_of(client.post("oi", key="quiet", message_id="m-quiet")).state == "silenced"
+    story = client.integrator.get(f"/api/clients/{client.id}/messages/m-quiet/why").json()
+    assert (story["state"], story["reason"]) == ("silenced", "human_took_over")
+    gateway.ai.silenced = ""

@@ -2,13 +2,14 @@
 
 import asyncio
 
-import pluggy
-
+from orbitbot.ai.cache import AnswerCache
+from orbitbot.ai.metrics import DESCRIBED, Metrics
 from orbitbot.ai.models import Answer, Exchange, Memory, Profile, Question
 from orbitbot.ai.service import ChatService
+from orbitbot.ai.summaries import Summaries
 from orbitbot.contracts.chat import ChatRequest
 from orbitbot.contracts.configure import ClientSettings
-from orbitbot.plugins.manager import new_plugin_manager
+from orbitbot.plugins.manager import Plugins
 
 
 class MemoryStore:
@@ -36,8 +37,9 @@ class SlowProviders:
         self.begun = asyncio.Event()
         self.released = asyncio.Event()
         self.error: Exception | None = None
+        self.models = NoKey()
 
-    async def answer(self, question: Question) -> Answer:
+    async def answer(self, question: Question, tools: object, purpose: str) -> Answer:
         self.asked += 1
         self.begun.set()
         await self.released.wait()
@@ -46,9 +48,24 @@ class SlowProviders:
         return Answer(f"answer {self.asked}", model="m", source="provider")
 
 
+class NoKey:
+    """Stands in for the models: nobody is asked."""
+
+    def has_key(self, profile: Profile) -> bool:
+        return False
+
+
 def service(providers: SlowProviders) -> ChatService:
-    plugins: pluggy.PluginManager = new_plugin_manager()
-    return ChatService(MemoryStore(), providers, plugins)  # type: ignore[arg-type]
+    metrics = Metrics(DESCRIBED)
+    return ChatService(
+        MemoryStore(),  # type: ignore[arg-type]
+        providers,  # type: ignore[arg-type]
+        Plugins(found=()),
+        cache=AnswerCache(None, metrics),
+        effects=None,  # type: ignore[arg-type]  # no plugin asks for any
+        summaries=Summaries(MemoryStore(), NoKey()),  # type: ignore[arg-type]
+        metrics=metrics,
+    )
 
 
 REQUEST = ChatRequest("padaria", "oi", turn="t1", contact="1")
