@@ -93,7 +93,7 @@ class ConfigurationService:
         self,
         database: Database,
         check_plugins: PluginChecker | None = None,
-        on_change: Callable[[str], Awaitable[None]] | None = None,
+        on_change: Callable[[str], Awaitable[object]] | None = None,
     ) -> None:
         self._database = database
         self._check_plugins = check_plugins

@@ -47,6 +47,7 @@ from orbitbot.pairing.links import PairingLinks
 from orbitbot.pairing.routes import pairing_routes
 from orbitbot.pairing.service import PairingService
 
+AUTHOR: Final = "service:gateway"  # of commands that nobody has given by hand
 CHECK_SECONDS: Final = 1.0  # for which the result of a readiness check is remembered
 _DRAIN_SHARE: Final = 0.5  # of the drain time is given to running turns, the rest to tidying up
 
@@ -71,11 +72,9 @@ def create_app(settings: GatewaySettings) -> Litestar:
     clients = ClientService(database, operator_database)
     ledger = Ledger(database, worker, settings.turns.claim_seconds)
     commands = CommandService(database, live)
-
-    async def refresh_bot(client_id: str) -> None:
-        await commands.give(client_id, RefreshSettings(), author="service:gateway")
-
-    configurations = ConfigurationService(database, ai.check_plugins, refresh_bot)
+    configurations = ConfigurationService(
+        database, ai.check_plugins, lambda client: commands.give(client, RefreshSettings(), author=AUTHOR)
+    )
     pairing = PairingService(database, live, commands)
     links = PairingLinks(database, settings.public_url)
     limiter = Limiter(pool)

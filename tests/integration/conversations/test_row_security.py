@@ -19,6 +19,9 @@ INSERT INTO messages (client_id, id, turn_id, contact, type, sent_at, journaled_
     VALUES (%(c)s, 'm', 't', 'x', 'text', now(), now());
 INSERT INTO exchanges (client_id, turn_id, contact, question, answer, model, source)
     VALUES (%(c)s, 't', 'x', 'q', 'a', 'm', 'faq');
+INSERT INTO commands (client_id, kind, body, author, expires_at) VALUES (%(c)s, 'pair', '{}', 'a', now());
+INSERT INTO pairings (client_id, event) VALUES (%(c)s, '{}');
+INSERT INTO pairing_links (secret_hash, client_id, author, expires_at) VALUES (%(c)s, %(c)s, 'a', now());
 INSERT INTO ai_calls (client_id, id, purpose, model, own_key, outcome)
     VALUES (%(c)s, gen_random_uuid(), 'chat', 'm', false, 'answered');
 INSERT INTO spending (client_id, day, model, own_key) VALUES (%(c)s, current_date, 'm', false);
@@ -72,6 +75,7 @@ def test_every_table_with_a_client_is_known_and_secured(filled: Database) -> Non
     tables = client_tables(filled)
     assert set(tables) == {
         "clients", "client_configs", "credentials", "bot_status", "turns", "messages", "exchanges",
+        "commands", "pairings", "pairing_links",
         "ai_calls", "spending", "reservations", "provider_keys", "summaries", "contact_facts", "paused_chats",
         "client_events", "question_sets", "question_runs", "erasures",
     }  # fmt: skip
