@@ -1,6 +1,6 @@
 """`POST /api/clients/{clientId}/configure`: personality and settings, each change a new version."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -72,7 +72,7 @@ class ClientSettings(msgspec.Struct, rename="camel", forbid_unknown_fields=True)
     confident_speech: Fraction = 0.85  # a transcript with at least this confidence is left as it is
     keep_days: Annotated[int, msgspec.Meta(ge=0, le=3650)] = 0  # texts older than this go; 0: they stay
     business: Business = msgspec.field(default_factory=Business)
-    plugins: Annotated[dict[str, dict[str, object]], msgspec.Meta(max_length=50)] = {}  # by plugin name
+    plugins: Annotated[dict[str, dict[str, Any]], msgspec.Meta(max_length=50)] = {}  # by plugin name
     faq: Annotated[list[FaqEntry], msgspec.Meta(max_length=500)] = []
     no_answer_text: Annotated[str, msgspec.Meta(max_length=4000)] = ""  # empty: the language's own
     get_back_text: Annotated[str, msgspec.Meta(max_length=4000)] = ""  # when no model can be reached
