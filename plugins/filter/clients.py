@@ -20,7 +20,8 @@ from orbitbot.foundation.errors import InvalidInput
 
 T = TypeVar("T")
 
-CHANNELS: Final = ("simulator",)  # that a bot of this release can run; the API knows further ones
+# That a bot of this release can run, a new client's default first; the API knows further ones.
+CHANNELS: Final = ("neonize", "simulator")
 _CONFIGURATION_KEYS: Final = ("personality", "settings")
 
 

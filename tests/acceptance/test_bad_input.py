@@ -53,13 +53,13 @@ class TestClients:
     def test_no_client_id(self) -> None:
         refused("add-client", says=CLIENT_ID)
 
-    @pytest.mark.parametrize("channel", ["telegram", "neonize"])
+    @pytest.mark.parametrize("channel", ["telegram", "cloud"])
     def test_a_channel_that_no_bot_of_this_release_runs(self, channel: str) -> None:
         refused(
             "add-client",
             "client=nova",
             f"channel={channel}",
-            says=[f"channel: '{channel}'", "allowed: simulator"],
+            says=[f"channel: '{channel}'", "allowed: neonize, simulator"],
         )
 
     def test_a_settings_file_with_a_misspelt_setting(self, tmp_path: Path) -> None:
