@@ -23,7 +23,7 @@ lock = load_plugin("plugins/action/fleet_lock.py")
 records = load_plugin("plugins/callback/run_record.py")
 following = load_plugin("plugins/callback/next_step.py")
 
-DEADLINE = 60.0  # seconds
+DEADLINE = 120.0  # seconds
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
@@ -207,7 +207,7 @@ PLAYBOOK = """
     - name: Change it until somebody makes a file
       ansible.builtin.wait_for:
         path: "{{ folder }}/go-on"
-        timeout: 60
+        timeout: 240
 """
 
 
