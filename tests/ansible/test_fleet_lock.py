@@ -393,3 +393,26 @@ def test_a_limit_that_leaves_out_the_controller_is_refused(name: str) -> None:
     assert done.status != 0
     assert "give --limit this-machine,localhost" in " ".join(done.output.split())
     assert "ok=0" in done.output
+
+
+def holder_of(path: Path) -> int:
+    """The process that holds an flock on a file."""
+    inode = path.stat().st_ino
+    for line in Path("/proc/locks").read_text().splitlines():
+        words = line.split()
+        if words[1] == "FLOCK" and words[5].endswith(f":{inode}"):
+            return int(words[4])
+    raise AssertionError(f"nobody holds {path}")
+
+
+def test_a_lock_that_was_lost_with_its_host_is_taken_again(holder: Holder) -> None:
+    first = holder.start()
+    wait_until(holder.holds, "the run did not get the lock")
+    (record,) = (holder.folder / "runs").glob("*.jsonl")
+    os.kill(holder_of(record), signal.SIGKILL)  # as a host that loses power
+    wait_until(lambda: holder.states() == ["interrupted"], "the lock outlives its holder")
+    wait_until(holder.holds, "the lock was not taken again")
+    (holder.folder / "go-on").touch()
+    output, _ = first.communicate(timeout=DEADLINE)
+    assert first.returncode == 0, output
+    wait_until(lambda: holder.states() == ["unknown"], "the run's end is not recorded")
