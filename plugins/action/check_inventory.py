@@ -25,6 +25,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -114,8 +115,7 @@ def declared_names(roles: Path) -> set[str]:
     """The parameters that the roles declare."""
     names: set[str] = set()
     for path in roles.glob("*/meta/argument_specs.yml"):
-        specs = yaml.safe_load(path.read_text("utf-8"))["argument_specs"]
-        for entry in specs.values():
+        for entry in read_specs(path.parents[1]).values():
             names |= set(entry.get("options", {}))
     return names
 
@@ -159,9 +159,18 @@ def unknown_names(path: Path, names: Iterable[str], known: Collection[str]) -> I
         yield f"{path}: unknown variable {name}{hint}"
 
 
+@cache
+def read_specs(role: Path) -> dict[str, Any]:
+    """The entry points of a role, from its `meta/argument_specs.yml`."""
+    text = (role / "meta" / "argument_specs.yml").read_text("utf-8")
+    specs: dict[str, Any] = yaml.load(text, Loader=yaml.CSafeLoader)["argument_specs"]
+    return specs
+
+
+@cache
 def read_options(role: Path, entry: str) -> dict[str, Any]:
     """The options of one entry point of a role; defaults are not needed to check what is given."""
-    specs = yaml.safe_load((role / "meta" / "argument_specs.yml").read_text("utf-8"))["argument_specs"]
+    specs = read_specs(role)
     return {name: _without_default(option) for name, option in specs[entry].get("options", {}).items()}
 
 
