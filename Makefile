@@ -20,7 +20,7 @@ UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX='$(PIP_INDEX)') $(BIN)/uv
 UV_LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
 
-.PHONY: help setup up down test test-faults test-fleet test-packages schema lint lock bench-unchanged-site
+.PHONY: bench-speech bench-speech-gpu help setup up down test test-faults test-fleet test-packages schema lint lock bench-unchanged-site
 
 help:
 	@echo 'make setup        the virtual environment .venv, from the lock files'
@@ -30,6 +30,7 @@ help:
 	@echo 'make test-faults  the long random faults'
 	@echo 'make test-fleet   the tests on real Debian hosts, which it starts on this machine'
 	@echo 'make bench-unchanged-site  an unchanged site.yml on a fleet, against stock Ansible'
+	@echo 'make bench-speech | bench-speech-gpu   the speech node beside faster-whisper'
 	@echo 'make bench-crash | bench-memory | bench-seal   measures of bots (docs/benchmarks.md)'
 	@echo 'make lint         style, types, playbooks'
 	@echo 'make schema       app/orbitbot/foundation/schema.sql from the migrations'
@@ -66,6 +67,14 @@ test-fleet: setup
 	$(BIN)/python -m tests.hosts setup
 	$(PYTEST) tests/fleet
 
+bench-speech: setup test-packages
+	$(BIN)/python -m tests.load.speech
+
+# Needs an NVIDIA GPU: the CUDA libraries come into .venv with it.
+bench-speech-gpu: setup test-packages
+	$(UV) pip install --python $(BIN)/python --require-hashes --requirement locks/speech-gpu.txt
+	$(BIN)/python -m tests.load.speech_gpu
+
 bench-unchanged-site: setup test-packages
 	$(BIN)/python -m tests.hosts setup
 	$(BIN)/python -m tests.load.unchanged_site
@@ -100,3 +109,4 @@ lock: setup
 	for kind in application bot speech; do \
 		$(UV_LOCK) --extra $$kind --constraint locks/control.txt --output-file locks/$$kind.txt || exit; \
 	done
+	$(UV_LOCK) --extra speech --group speech-gpu --constraint locks/control.txt --output-file locks/speech-gpu.txt

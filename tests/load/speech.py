@@ -65,6 +65,11 @@ class Peer:
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._read()
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def _read(self) -> dict[str, Any]:
         if self._process.stdout is None or not (line := self._process.stdout.readline()):
             raise RuntimeError(f"faster-whisper ended ({self._process.wait()})")
@@ -94,11 +99,11 @@ def once(model: Path, file: Path) -> str:
 
 
 @contextlib.contextmanager
-def node_of(models: dict[str, Path], top: str = "") -> Iterator[SpeechNode]:
+def node_of(models: dict[str, Path], top: str = "", device: str = "cpu") -> Iterator[SpeechNode]:
     """A node that is ready."""
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        with speech_node(make_keys(directory), directory, models, top) as node:
+        with speech_node(make_keys(directory), directory, models, top, device=device) as node:
             node.wait_ready()
             yield node
 
@@ -109,6 +114,15 @@ def heard(node: SpeechNode, file: Path, **fields: str) -> str:
     if answer.status_code != 200:
         raise RuntimeError(answer.text)
     return str(answer.json()["transcription"])
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process and those below it that still run."""
+    ticks = 0
+    for each in [pid, *descendants(pid)]:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            ticks += sum(map(int, Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def words(texts: Sequence[str]) -> list[int]:
@@ -142,14 +156,28 @@ def measure_throughput(report: Report) -> None:
                     heard(node, file)
                     peer.transcribe(file)
                 for number in range(ROUNDS):
+                    spent = cpu_seconds(node.process.pid)
                     took, said = at_once(AT_ONCE, lambda file: heard(node, file), files)
+                    cpu = (cpu_seconds(node.process.pid) - spent) / NOTES
                     ours.append(NOTES / took)
-                    report.sample("node", part="throughput", round=number, seconds=took, notes=NOTES)
+                    report.sample(
+                        "node", part="throughput", round=number, seconds=took, notes=NOTES, cpu_a_note=cpu
+                    )
+                    spent = cpu_seconds(peer.pid)
                     began = time.perf_counter()
                     other = [str(peer.transcribe(file)["text"]) for file in files]
                     took = time.perf_counter() - began
+                    peer_cpu = (cpu_seconds(peer.pid) - spent) / NOTES
                     theirs.append(NOTES / took)
-                    report.sample("resident", part="throughput", round=number, seconds=took, notes=NOTES)
+                    report.sample(
+                        "resident",
+                        part="throughput",
+                        round=number,
+                        seconds=took,
+                        notes=NOTES,
+                        cpu_a_note=peer_cpu,
+                    )
+                    report.say(f"CPU seconds a note: node {cpu:.2f}, resident {peer_cpu:.2f}")
                     if words(said) != words(other):
                         raise RuntimeError("the two sides decode texts of different lengths")
                     took, _ = at_once(AT_ONCE, lambda file: once(model, file), files[:PROCESS_NOTES])
@@ -161,7 +189,7 @@ def measure_throughput(report: Report) -> None:
                                f"process for each {processes[-1]:.3f} notes/s")  # fmt: skip
                 metrics = node.http.get("/metrics").text
                 report.fact(
-                    "node_metrics", [line for line in metrics.splitlines() if "batch_windows" in line]
+                    "node_metrics", [line for line in metrics.splitlines() if "batches_total" in line]
                 )
         finally:
             peer.close()

@@ -113,20 +113,19 @@ def descendants(pid: int) -> list[int]:
 
 @contextmanager
 def speech_node(
-    keys: Keys, directory: Path, models: Mapping[str, Path], top: str = "", port: int = 0
+    keys: Keys, directory: Path, models: Mapping[str, Path], top: str = "", *, device: str = "cpu"
 ) -> Iterator[SpeechNode]:
     """A node of its own, alive but perhaps not ready; ended at the end.
 
     Args:
         directory: for its settings and its log.
         top: further lines of its settings.
-        port: 0 for a free one.
     """
-    port = port or free_port()
+    port = free_port()
     settings = directory / "speech.toml"
     listed = "\n".join(f'{name} = "{path}"' for name, path in models.items())
     settings.write_text(
-        f'verify_key_file = "{keys.public_file}"\ndevice = "cpu"\n{top}\n'
+        f'verify_key_file = "{keys.public_file}"\ndevice = "{device}"\n{top}\n'
         f"[listen]\nport = {port}\ndrain_seconds = 30\n[models]\n{listed}\n"
     )
     token = keys.signer().sign(

@@ -49,3 +49,12 @@ def test_every_direct_dependency_is_locked_at_a_version_it_allows(kind: str) -> 
 def test_locks_name_no_index() -> None:
     for file in (ROOT / "locks").iterdir():
         assert "://" not in file.read_text(), file
+
+
+def test_the_gpu_kind_is_the_speech_kind_and_nvidias_libraries() -> None:
+    speech, gpu = pins("speech"), pins("speech-gpu")
+
+    assert {key: version for key, version in gpu.items() if not key[0].startswith("nvidia-")} == speech
+    libraries = {name: version for (name, _), version in gpu.items() if name.startswith("nvidia-")}
+    assert libraries["nvidia-cublas-cu12"].startswith("12.")  # what CTranslate2 4 asks for by name
+    assert libraries["nvidia-cudnn-cu12"].startswith("9.")

@@ -1,6 +1,7 @@
 """Wires the speech node together and runs it."""
 
 import asyncio
+import os
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from orbitbot.foundation.web import BearerMiddleware, health_routes, new_app
 from orbitbot.speech.admission import Admission
 from orbitbot.speech.allocator import keep_memory
 from orbitbot.speech.budget import Budget
+from orbitbot.speech.cuda_libraries import load_cuda_libraries
 from orbitbot.speech.decoding import AudioDecoder
 from orbitbot.speech.forms import OVERHEAD
 from orbitbot.speech.gpu import find_gpu
@@ -36,9 +38,11 @@ SERVICE: Final = "speech"
 def create_app(settings: SpeechSettings) -> Litestar:
     """The speech node's application; it loads the default model as soon as it runs."""
     verifier = TokenVerifier(read_secret(settings.verify_key_file), audience=SERVICE)
+    load_cuda_libraries()
     hardware = find_hardware(settings)
+    cores = len(os.sched_getaffinity(0))
     registry = new_registry(settings, hardware)
-    decoder = AudioDecoder(settings.decoders, settings.max_seconds)
+    decoder = AudioDecoder(settings.decoders or max(2, cores // 8), settings.max_seconds)
     metrics = SpeechMetrics()
     scheduler = Scheduler(hardware, metrics.batch)
     service = SpeechService(
@@ -52,7 +56,7 @@ def create_app(settings: SpeechSettings) -> Litestar:
         ),
         Budget(settings.decoded_seconds),
         metrics=metrics,
-        extractors=settings.extractors,
+        extractors=settings.extractors or max(2, cores // 2),
         max_bytes=settings.max_bytes,
         answer_seconds=settings.answer_seconds,
     )

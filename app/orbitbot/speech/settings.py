@@ -42,8 +42,8 @@ class SpeechSettings(Settings, frozen=True):
         num_workers: batches computed at the same time; 0: by the cores, or two on a GPU.
         cpu_threads: threads per batch on a CPU; 0 shares the cores among `num_workers`.
         encode_batch, decode_batch: windows computed together, at most; 0: what suits the device.
-        decoders: processes that decode audio.
-        extractors: threads that find speech and compute spectrograms.
+        decoders: processes that decode audio; 0: one for eight cores, at least two.
+        extractors: threads that find speech and compute spectrograms; 0: one for two cores, at least two.
         queue_limit: notes held at a time, waiting or under way; further ones are answered 503.
         client_limit: … of one client, answered 429; 0: half of `queue_limit`.
         decoded_seconds: decoded audio held at a time, in seconds (64 kB each): notes beyond it wait
@@ -67,8 +67,8 @@ class SpeechSettings(Settings, frozen=True):
     cpu_threads: AutoCount = 0
     encode_batch: AutoCount = 0
     decode_batch: AutoCount = 0
-    decoders: Count = 2
-    extractors: Count = 2
+    decoders: AutoCount = 0
+    extractors: AutoCount = 0
     queue_limit: Count = 32
     client_limit: AutoCount = 0
     decoded_seconds: Seconds = 1800.0
