@@ -80,6 +80,10 @@ bench-unchanged-site: setup test-packages
 	$(BIN)/python -m tests.load.unchanged_site
 
 # Measures of bots: what kills cost them, their memory, what a hostile one does to its neighbour.
+.PHONY: bench-ai
+bench-ai: setup test-packages
+	$(BIN)/python -m tests.load.ai
+
 .PHONY: bench-crash
 bench-crash: setup test-packages
 	$(BIN)/python -m tests.load.crash

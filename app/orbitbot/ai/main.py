@@ -37,7 +37,7 @@ BODY_LIMIT: Final = 500_000  # bytes; the longest message in 4-byte characters, 
 
 def create_app(settings: AiSettings) -> Litestar:
     """The service's application; connections open when it starts and close when it stops."""
-    database = Database(settings.database, SERVICE)
+    database = Database(settings.database, SERVICE, trusted_seconds=1.0)
     metrics = Metrics(DESCRIBED, shared_directory(SERVICE) if settings.listen.workers > 1 else None)
     sealer = Sealer(read_secret(settings.sealing_secret_file)) if settings.sealing_secret_file else None
     keyring = Keyring(KeyFile(settings.provider.api_key_file), sealer)

@@ -7,13 +7,12 @@ so that one that has stalled is noticed long before the deadline.
 import asyncio
 import time
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 import openai
-from openai.types.chat import ChatCompletionMessageParam
 
 from orbitbot.ai.prompt import PromptMessage, estimate_tokens
 from orbitbot.ai.providers import stream
@@ -21,6 +20,7 @@ from orbitbot.ai.providers.base import Call, Completion, ProviderError
 from orbitbot.ai.settings import ProviderSettings
 
 CONNECT_TIMEOUT: Final = 5.0  # seconds
+END_SECONDS: Final = 0.5  # that a connection may take to end after the answer has
 LONGEST_RETRY_AFTER: Final = 3600.0  # seconds; a longer one is not believed
 _EVENT_STREAM: Final = "text/event-stream"
 
@@ -90,7 +90,7 @@ class OpenAICompatible:
                 asyncio.timeout(self._settings.first_token_seconds) as patience,
                 self._client.chat.completions.with_streaming_response.create(
                     model=call.model,
-                    messages=cast(list[ChatCompletionMessageParam], [_message(m) for m in call.messages]),
+                    messages=[],  # in the body below: the client would look at every word of them
                     temperature=call.temperature,
                     stream=True,
                     stream_options={"include_usage": True},
@@ -106,8 +106,8 @@ class OpenAICompatible:
                 async for data in stream.data_lines(response.iter_bytes()):
                     if answer.add(data):
                         patience.reschedule(loop.time() + self._settings.stall_seconds)
-                    if data == b"[DONE]":
-                        return
+                    if data == b"[DONE]":  # read on to the end, so that the connection can be used again
+                        patience.reschedule(loop.time() + END_SECONDS)
         except TimeoutError as error:
             if answer.done:
                 return  # only the count of tokens is missing
@@ -120,7 +120,10 @@ class OpenAICompatible:
             raise ProviderError(reason, begun=begun, text=answer.text) from error
 
     def _body(self, call: Call) -> dict[str, object]:
-        body: dict[str, object] = {self._settings.answer_limit_field: call.max_tokens}
+        body: dict[str, object] = {
+            "messages": [_message(message) for message in call.messages],
+            self._settings.answer_limit_field: call.max_tokens,
+        }
         if self._is_openrouter:
             body["usage"] = {"include": True}
         if call.tools:
