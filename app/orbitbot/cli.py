@@ -74,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
     why.add_argument("--json", action="store_true", help="print JSON")
     why.add_argument("--show-text", action="store_true", help="print what was said, too")
 
+    erase = commands.add_parser("erase-contact", help="erase everything that is kept of a contact")
+    erase.add_argument("client", metavar="CLIENT", help="the client's id")
+    erase.add_argument("contact", metavar="CONTACT", help="the telephone number in digits, or channel id")
+    _add_settings(erase, "the gateway's TOML file, such as /etc/orbitbot/gateway.toml")
+
     commands.add_parser("say", help="speak to a bot on the simulator channel", add_help=False)
     return parser
 
@@ -98,6 +103,8 @@ def _run(given: argparse.Namespace) -> int:
                 as_json=given.json,
                 show_text=given.show_text,
             )
+        case "erase-contact":
+            code = _room("gateway.forgetting").main(given.client, given.contact, given.settings)
         case service:
             code = _room(f"{service}.main").main(given.settings)
     return code

@@ -17,7 +17,7 @@ from tests.support.postgres import Database
 from tests.support.redis import RedisServer
 from tests.support.stack import ORBITBOT, Service
 
-PROVIDER_TIMEOUT: Final = 3.0  # seconds
+PROVIDER_TIMEOUT: Final = 9.0  # seconds
 KEY: Final = "sk-test-0123456789"
 
 SEALING_SECRET: Final = "for-tests-only-sealing"
@@ -41,8 +41,8 @@ base_url = "{provider.url}"
 default_model = "test/default"
 api_key_file = "{key_file}"
 timeout_seconds = {timeout}
-first_token_seconds = 1.2
-stall_seconds = 0.8
+first_token_seconds = 3.5
+stall_seconds = 2.5
 max_retries = 1
 breaker_failures = {breaker_failures}
 app_url = "https://shop.example"

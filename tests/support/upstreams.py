@@ -185,6 +185,7 @@ class AiDouble(Upstream):
     Attributes:
         asked: every question that was new, in order.
         improved: every transcription to improve.
+        correct: what becomes of a transcript in a message's way.
         silenced: why no question is answered, while set.
     """
 
@@ -195,6 +196,7 @@ class AiDouble(Upstream):
         super().reset()
         self.asked: list[ChatRequest] = []
         self.improved: list[ImproveTranscription] = []
+        self.correct: Callable[[str], str] = lambda heard: heard
         self.silenced: SilenceReason | Literal[""] = ""
         self._stored: dict[tuple[str, str], ChatResponse] = {}
         self._lock = threading.Lock()
@@ -204,6 +206,8 @@ class AiDouble(Upstream):
         if path == "/api/improve-transcription":
             asked = msgspec.json.decode(body, type=ImproveTranscription)
             self.improved.append(asked)
+            if asked.contact:  # in a message's way
+                return msgspec.json.encode(ImprovedTranscription(self.correct(asked.transcription)))
             return msgspec.json.encode(ImprovedTranscription(asked.transcription.capitalize()))
         if path == "/api/check-plugins":
             plugins = msgspec.json.decode(body, type=CheckPlugins).plugins

@@ -72,7 +72,7 @@ def create_app(settings: AiSettings) -> Litestar:
             await pool.disconnect()
 
     routes = [
-        *chat_routes(chats, TranscriptionService(store, models), plugins),
+        *chat_routes(chats, TranscriptionService(store, models, metrics), plugins),
         metrics.route(),
         *health_routes(SERVICE, __version__, {"database": database_check, "provider": providers.describe}),
     ]

@@ -20,6 +20,8 @@ from orbitbot.clients.configurations import ConfigurationService
 from orbitbot.clients.routes import client_routes
 from orbitbot.clients.service import ClientService
 from orbitbot.contracts.commands import RefreshSettings
+from orbitbot.conversations.people import People
+from orbitbot.conversations.people_routes import people_routes
 from orbitbot.conversations.routes import conversation_routes
 from orbitbot.conversations.service import Ledger
 from orbitbot.conversations.statistics import Statistics
@@ -36,6 +38,7 @@ from orbitbot.foundation.tokens import TokenSigner, TokenVerifier
 from orbitbot.foundation.web import AnyRequest, ReadyCheck, health_routes, new_app
 from orbitbot.gateway.access import AccessMiddleware, Policies
 from orbitbot.gateway.documentation import PATH, asset_routes, openapi_config
+from orbitbot.gateway.forgetting import keep_forgetting
 from orbitbot.gateway.limits import Limiter
 from orbitbot.gateway.routes import gateway_routes
 from orbitbot.gateway.runner import TurnRunner
@@ -52,7 +55,7 @@ CHECK_SECONDS: Final = 1.0  # for which the result of a readiness check is remem
 _DRAIN_SHARE: Final = 0.5  # of the drain time is given to running turns, the rest to tidying up
 
 
-def create_app(settings: GatewaySettings) -> Litestar:
+def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wires everything, line by line)
     """The gateway's Litestar application."""
     worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
     signer = TokenSigner(read_secret(settings.signing_key_file))
@@ -106,6 +109,7 @@ def create_app(settings: GatewaySettings) -> Litestar:
             return f"{error.detail}: voice notes wait"
 
     draining: set[asyncio.Task[None]] = set()
+    forgetting: list[asyncio.Task[None]] = []
 
     def drain() -> None:
         live.close()
@@ -117,9 +121,11 @@ def create_app(settings: GatewaySettings) -> Litestar:
         live.start()
         speech.upstream.watch()
         when_stopping(drain)
+        forgetting.append(asyncio.create_task(keep_forgetting(operator_database)))
 
     async def stop() -> None:
         drain()
+        forgetting.pop().cancel()
         await asyncio.gather(*draining)
         await live.stop()
         await ai.upstream.close()
@@ -143,6 +149,7 @@ def create_app(settings: GatewaySettings) -> Litestar:
             configuration_routes(configurations),
             fleet_routes(commands, Leases(operator_database)),
             pairing_routes(pairing, links, clients),
+            people_routes(People(database, redis)),
             conversation_routes(ledger, Statistics(database), database),
             gateway_routes(
                 accounts=accounts,

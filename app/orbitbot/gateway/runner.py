@@ -13,6 +13,7 @@ import msgspec
 
 from orbitbot.clients.service import ClientService
 from orbitbot.contracts.chat import ChatRequest
+from orbitbot.contracts.improve_transcription import ImproveTranscription
 from orbitbot.contracts.messages import Member
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.conversations.models import Answer, NewTurn, Turn
@@ -281,7 +282,16 @@ class TurnRunner:
                     extra={"client_id": job.new.client_id, "message_id": note.id, "action": "transcribe"},
                 )
                 return ""
-            return heard.transcription
+            if not heard.transcription.strip():
+                return ""
+            return await self._ai.improve(
+                ImproveTranscription(
+                    transcription=heard.transcription,
+                    client_id=job.new.client_id,
+                    contact=job.new.contact,
+                    confidence=min(max(heard.confidence, 0.0), 1.0),
+                )
+            )
 
         try:
             async with asyncio.TaskGroup() as group:

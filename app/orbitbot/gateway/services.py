@@ -1,5 +1,7 @@
 """The AI service and the speech pool, as typed calls."""
 
+import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -7,15 +9,19 @@ import httpx
 import msgspec
 
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
+from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
 from orbitbot.contracts.plugins import CheckPlugins, PluginProblems
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.foundation.errors import InvalidInput, Unavailable
 from orbitbot.gateway.audio_length import audio_seconds
 from orbitbot.gateway.transcripts import TranscriptCache, transcript_key
-from orbitbot.gateway.upstream import Upstream
+from orbitbot.gateway.upstream import RefusedError, Upstream
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+IMPROVE_SECONDS: Final = 6.0  # for which a corrected transcript is waited for: the contact waits, too
 CHECK_SECONDS: Final = 5.0  # for which an AI service that is away is asked again about plugins
 _JSON: Final = {"Content-Type": "application/json"}
 
@@ -45,6 +51,25 @@ class AiService:
             "/api/chat", lambda: {"content": body, "headers": _JSON}, seconds=seconds
         )
         return _decoded(response, ChatResponse)
+
+    async def improve(self, request: ImproveTranscription) -> str:
+        """A transcript, corrected; as it was where the service is away, refuses or takes too long."""
+        body = msgspec.json.encode(request)
+        try:
+            async with asyncio.timeout(IMPROVE_SECONDS):
+                response = await self.upstream.post(
+                    "/api/improve-transcription",
+                    lambda: {"content": body, "headers": _JSON},
+                    seconds=0.0,  # asked once: a transcript as it is is better than a late one
+                )
+            return _decoded(response, ImprovedTranscription).improved or request.transcription
+        except (Unavailable, RefusedError, TimeoutError) as error:
+            log.warning(
+                "a transcript is taken as it is: %s",
+                type(error).__name__,
+                extra={"client_id": request.client_id, "action": "improve_transcription"},
+            )
+            return request.transcription
 
     async def check_plugins(self, plugins: Mapping[str, Any]) -> None:
         """Refuse settings of plugins that are not installed, or that they do not have.

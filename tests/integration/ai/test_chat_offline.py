@@ -182,4 +182,4 @@ def test_ready_says_which_provider_and_why(ai: Ai) -> None:
 def test_improving_a_transcription_offline_changes_nothing(ai: Ai) -> None:
     raw = "quero tres pacote de arros"
     answer = ai.http.post("/api/improve-transcription", json={"transcription": raw, "context": "padaria"})
-    assert (answer.status_code, answer.json()) == (200, {"improved": raw})
+    assert (answer.status_code, answer.json()) == (200, {"improved": raw, "changes": [], "skipped": "no_key"})

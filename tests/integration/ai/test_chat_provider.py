@@ -192,8 +192,8 @@ FAILURES: dict[str, tuple[Reply, str, int]] = {
         "error inside a successful answer: the service failed (502)",
         1,
     ),
-    "stalled stream": (openai_server.stalls_after("Ol"), "the stream stalled for 0.8 s", 1),
-    "one byte at a time": (openai_server.drips, "no word within 1.2 s", 1),
+    "stalled stream": (openai_server.stalls_after("Ol"), "the stream stalled for 2.5 s", 1),
+    "one byte at a time": (openai_server.drips, "no word within 3.5 s", 1),
     "cut stream": (openai_server.cuts_stream, "the stream was cut (RemoteProtocolError)", 2),
     "stream without an end": (openai_server.streams(openai_server.chunk("Ol")), "the stream was cut", 2),
     "bad JSON in a stream": (
@@ -235,7 +235,7 @@ FAILURES: dict[str, tuple[Reply, str, int]] = {
     ),
     "server error": (openai_server.fails(500), "the service failed (500)", 2),
     "cut connection": (openai_server.cuts_connection, "the stream was cut (RemoteProtocolError)", 2),
-    "hang": (openai_server.hangs, "no word within 1.2 s", 1),
+    "hang": (openai_server.hangs, "no word within 3.5 s", 1),
 }
 
 
@@ -406,19 +406,49 @@ class TestImproveTranscription:
 
     def test_corrects_spelling(self, ai: Ai) -> None:
         ai.enter_key()
-        ai.provider.replies.append(says("Quero três pacotes de arroz para amanhã."))
+        ai.provider.replies.append(says("Quero três pacotes de arroz pra amanhã."))
         improved = self.improve(ai, context="a bakery")
-        assert improved == "Quero três pacotes de arroz para amanhã."
-        system, user = ai.provider.requests[-1].messages
+        assert improved == "Quero três pacotes de arroz pra amanhã."
+        system, context, user = ai.provider.requests[-1].messages
         assert (system["role"], user) == ("system", {"role": "user", "content": self.RAW})
         assert "Portuguese (pt)" in system["content"]
         assert "Flor do Bairro" in system["content"]
-        assert "a bakery" in system["content"]
+        assert "a bakery" in context["content"]
+
+    def test_tells_what_it_changed_and_knows_the_turn_before(self, ai: Ai) -> None:
+        ai.enter_key()
+        ai.chat("improver", "Vocês têm arroz?", turn="before", contact="77")
+        ai.provider.replies.append(says("quero 5 pacote de arroz pra amanhã"))
+        body = {"transcription": self.RAW, "clientId": "improver", "contact": "77", "confidence": 0.4}
+        answer = ai.http.post("/api/improve-transcription", json=body).json()
+        assert answer["improved"] == "quero tres pacote de arroz pra amanhã", "the number stays"
+        assert answer["changes"] == [
+            {"heard": "arros", "corrected": "arroz"},
+            {"heard": "amanha", "corrected": "amanhã"},
+        ]
+        assert "Vocês têm arroz?" in ai.provider.requests[-1].text
+
+    def test_confident_speech_is_left_alone(self, ai: Ai) -> None:
+        ai.enter_key()
+        for confidence, asked in ((0.99, 0), (0.85, 0), (0.84, 1)):
+            ai.provider.requests.clear()
+            body = {"transcription": self.RAW, "clientId": "improver", "confidence": confidence}
+            answer = ai.http.post("/api/improve-transcription", json=body).json()
+            assert (len(ai.provider.requests), answer["skipped"]) == (asked, "" if asked else "confident")
+        body = {"transcription": self.RAW, "clientId": "improver", "confidence": 7}
+        assert ai.http.post("/api/improve-transcription", json=body).status_code == 400
+
+    def test_off_by_a_setting(self, ai: Ai) -> None:
+        ai.add_client("unimproved", improveTranscriptions=False)
+        ai.enter_key()
+        body = {"transcription": self.RAW, "clientId": "unimproved"}
+        assert ai.http.post("/api/improve-transcription", json=body).json()["skipped"] == "off"
+        assert ai.provider.requests == []
 
     @pytest.mark.parametrize(
         "reply",
         [
-            says("Quero três pacotes de arroz para amanhã. " * 5),
+            says("Claro! " * 30),
             says("Claro! Vou separar o seu pedido agora."),
             says("arroz"),
             says(None),

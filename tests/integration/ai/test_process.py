@@ -28,7 +28,7 @@ def once_all_have_asked(ai: Ai, calls: int, text: str) -> Reply:
     """Answers only when the provider has got `calls` requests."""
 
     def reply(handler: _Handler) -> None:
-        wait_for(lambda: len(ai.provider.requests) >= calls, f"{calls} requests at the provider", 1.5)
+        wait_for(lambda: len(ai.provider.requests) >= calls, f"{calls} requests at the provider", 3)
         says(text)(handler)
 
     return reply
@@ -97,7 +97,7 @@ def test_a_stopping_service_finishes_what_it_has_begun(ai: Ai) -> None:
 
     def reply(handler: _Handler) -> None:
         process.send_signal(signal.SIGTERM)
-        wait_for(lambda: not accepts(ai), "the service stopped listening", 1.5)
+        wait_for(lambda: not accepts(ai), "the service stopped listening", 3)
         says("the last answer")(handler)
 
     ai.provider.default = reply

@@ -334,3 +334,11 @@ def test_what_is_on_purpose_not_answered_is_silenced(gateway: Gateways, client: 
     story = client.integrator.get(f"/api/clients/{client.id}/messages/m-quiet/why").json()
     assert (story["state"], story["reason"]) == ("silenced", "human_took_over")
     gateway.ai.silenced = ""
+
+
+def test_what_was_heard_is_corrected_before_it_is_answered(gateway: Gateways, client: Client) -> None:
+    gateway.ai.correct = lambda heard: heard.replace("arros", "arroz")
+    answer = answer_of(client.post_notes(b"quero arros", contact="5511900000033"))
+    assert (answer.transcription, answer.response) == ("quero arroz", "echo: quero arroz")
+    asked = gateway.ai.improved[-1]
+    assert (asked.client_id, asked.contact, asked.confidence) == (client.id, "5511900000033", 0.9)
