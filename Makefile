@@ -84,9 +84,12 @@ bench-unchanged-site: setup test-packages
 bench-ai: setup test-packages
 	$(BIN)/python -m tests.load.ai
 
-.PHONY: bench-crash
+.PHONY: bench-crash bench-memory
 bench-crash: setup test-packages
 	$(BIN)/python -m tests.load.crash
+
+bench-memory: setup test-packages
+	$(BIN)/python -m tests.load.memory
 
 # The servers that tests start privately, and the voice that speaks to the speech node.
 test-packages:

@@ -1,14 +1,16 @@
 """The `orbitbot` command. Imports of rooms are lazy, so that a bot loads nothing of the gateway's."""
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orbitbot import __version__
 from orbitbot.foundation.errors import OrbitBotError, SettingsError
+
+if TYPE_CHECKING:  # a bot needs none: see `_bot_settings`
+    import argparse
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2  # argparse's own code for a wrong command line; wrong settings are the same kind of error
@@ -31,14 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given[:1] == ["say"]:  # has a command line of its own
             code: int = _room("bot.say").main(given[1:])
-            return code
-        return _run(_parser().parse_args(given))
+        elif (settings := _bot_settings(given)) is not None:
+            _room("bot.small").stay_small(settings)
+            code = _room("bot.main").main(settings)
+        else:
+            code = _run(_parser().parse_args(given))
     except SettingsError as error:
         return _fail(error, EXIT_USAGE)
     except OrbitBotError as error:
         return _fail(error, EXIT_FAILED)
     except KeyboardInterrupt:
         return EXIT_FAILED
+    return code
 
 
 def _fail(error: OrbitBotError, code: int) -> int:
@@ -46,7 +52,17 @@ def _fail(error: OrbitBotError, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _bot_settings(given: Sequence[str]) -> Path | None:
+    """The settings file, where the command line is the one that starts a bot."""
+    match given:
+        case ["bot", "--settings", path]:
+            return Path(path)
+    return None
+
+
+def _parser() -> "argparse.ArgumentParser":
+    import argparse  # noqa: PLC0415  (and with it gettext: hundreds of bots do without)
+
     parser = argparse.ArgumentParser(
         prog="orbitbot", description="AI assistants on WhatsApp for many clients."
     )
@@ -83,11 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_settings(parser: argparse.ArgumentParser, what: str) -> None:
+def _add_settings(parser: "argparse.ArgumentParser", what: str) -> None:
     parser.add_argument("--settings", type=Path, required=True, metavar="FILE", help=what)
 
 
-def _run(given: argparse.Namespace) -> int:
+def _run(given: "argparse.Namespace") -> int:
     """Import what the command needs, and nothing else."""
     code: int
     match given.command:

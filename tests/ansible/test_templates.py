@@ -122,7 +122,7 @@ def test_a_bot_gets_the_variables_and_paths_that_are_declared() -> None:
         client_readable_paths=["/opt/test-whatsapp"],
     )
     assert "--read /opt/test-whatsapp\n" in text
-    assert "--keep-env GOGC,HOME,HTTPS_PROXY,LANG,ORBITBOT_RELEASE\n" in text
+    assert "--keep-env GOGC,HOME,HTTPS_PROXY,LANG,MALLOC_ARENA_MAX,ORBITBOT_RELEASE\n" in text
     assert ',HTTPS_PROXY="http://10.77.0.1:8443",' in text
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.fleet.ground import CACHE, DATABASE, MESH, METADATA, Ground
 from tests.hosts.command import HostsError
@@ -199,7 +200,7 @@ def test_the_status_tells_which_limits_hold(host: BotHost, ground: Ground) -> No
     host.start("acme", "wait")
     host.wait("acme", "waiting")
     told = ground.module("c", "host_status").require_success().output
-    seal = json.loads(told[told.index("{") :])["seals"]["acme"]
+    seal = yaml.safe_load(told.partition("=>")[2])["seals"]["acme"]
     assert seal == {
         "by": "systemd scope",
         "memory_mib": MEMORY,

@@ -93,7 +93,7 @@ class CompleteBot:
             f'state_directory = "{self.state}"\ncredential_file = "{credential}"\n'
         )
         self._release = release
-        self._environment = dict(environment)
+        self._environment = {"MALLOC_ARENA_MAX": "1", **environment}
         self._process: subprocess.Popen[bytes] | None = None
 
     def give_away(self) -> None:

@@ -5,9 +5,8 @@ nothing else that is needed here.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import h11
@@ -15,6 +14,9 @@ import msgspec
 
 from orbitbot import __version__
 from orbitbot.foundation.errors import Unavailable
+
+if TYPE_CHECKING:
+    import ssl
 
 CONNECT_TIMEOUT: Final = 5.0  # seconds
 WRITE_TIMEOUT: Final = 30.0  # seconds without progress
@@ -63,7 +65,7 @@ class Http:
         self._port = url.port or (443 if self._secure else 80)
         self._authority = url.netloc.rpartition("@")[2]
         self._read_timeout = read_timeout
-        self._tls = ssl.create_default_context() if self._secure else None
+        self._tls = _tls() if self._secure else None
         self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
         self._idle: list[_Connection] = []
 
@@ -128,6 +130,12 @@ class Http:
         except OSError as error:
             raise Unreachable(f"cannot connect to {self._authority}: {error.strerror or error}") from error
         return _Connection(reader, writer)
+
+
+def _tls() -> "ssl.SSLContext":
+    import ssl  # noqa: PLC0415  (a bot whose gateway is at http:// does without: see small.py)
+
+    return ssl.create_default_context()
 
 
 class _Connection:

@@ -8,6 +8,7 @@ loaded when the promise is first called.
 import concurrent.futures  # noqa: F401  (the parent of a module that is stood in for)
 import ctypes
 import importlib
+import importlib.abc
 import importlib.machinery
 import logging
 import os
@@ -22,6 +23,7 @@ from orbitbot.foundation.logs import mask_contact
 _SELDOM: Final[dict[str, tuple[str, ...]]] = {
     "PIL": ("Image", "ImageSequence"),
     "concurrent.futures.process": (),  # and with it multiprocessing
+    "google.protobuf.internal.python_message": (),  # for machines without protobuf's C library
     "httpx": (),
     "linkpreview": (),
     "magic": (),
@@ -29,9 +31,12 @@ _SELDOM: Final[dict[str, tuple[str, ...]]] = {
     "requests": (),
     "segno": (),
     "tqdm": (),
+    "zipfile": (),
 }
+_TWICE: Final = "neonize.proto.wa"
+_BUILDER: Final = "google.protobuf.internal.builder"
 _GO_SETTINGS: Final = {
-    "GOGC": "25",  # percent of growth before a collection; the heap is small
+    "GOGC": "15",  # percent of growth before a collection; the heap is small
     "GOMAXPROCS": "2",
     "GODEBUG": "madvdontneed=1",
     # Unless told otherwise neonize puts an "AI" badge on every message.
@@ -58,14 +63,18 @@ def load() -> Any:
     os.environ.update(_GO_SETTINGS)
     ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
     _quieten_logs()
+    once = _Once()
+    sys.meta_path.insert(0, once)
     stand_ins = [name for name in _SELDOM if name not in sys.modules]
     for name in stand_ins:
         _stand_in(name)
     try:
+        sys.modules.setdefault(_BUILDER, importlib.import_module("orbitbot.bot.channels.lazy_messages"))
         return importlib.import_module("neonize.client")
     except (ImportError, OSError, RuntimeError) as error:
         raise NeonizeMissing(f"{type(error).__name__}: {error}") from error
     finally:
+        sys.meta_path.remove(once)
         for name in stand_ins:
             _step_aside(name)
 
@@ -75,6 +84,26 @@ def silence_standard_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+
+
+class _Once(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """neonize's generated modules are found by two names; with this, both mean one module."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Any = None,  # noqa: ARG002
+        target: Any = None,  # noqa: ARG002
+    ) -> importlib.machinery.ModuleSpec | None:
+        """A spec for the longer name."""
+        return importlib.machinery.ModuleSpec(fullname, self) if fullname.startswith(_TWICE) else None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> types.ModuleType:
+        """The module of the shorter name, on the path since `neonize.proto` was imported."""
+        return importlib.import_module(spec.name.removeprefix("neonize.proto."))
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """It has been."""
 
 
 class _Promise:
