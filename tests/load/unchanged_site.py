@@ -4,6 +4,9 @@ Both sides run this checkout's playbook on the same hosts, in turns. The stock s
 in place of those of `ansible.cfg`: its linear strategy, a new Python on a host for each task, no pipelining,
 five forks, SSH connections that close after a minute. What the playbook itself saves, fewer tasks, both have.
 
+Beside the time, each sample has the processor time that the run took on the controller and, where the hosts'
+control groups tell, on the hosts: on a machine that does other things meanwhile it says more than the time.
+
 The price of one more host is what the run takes less without one of them, as a share of the full run.
 
     python -m tests.load.unchanged_site            makes the fleet, measures, removes it
@@ -12,6 +15,8 @@ The price of one more host is what the run takes less without one of them, as a 
 
 import argparse
 import hashlib
+import re
+import resource
 import subprocess
 import sys
 import time
@@ -51,12 +56,14 @@ class Side:
     def __init__(self, site: Site, name: str, settings: dict[str, str], *arguments: str) -> None:
         self.name = name
         self.seconds: list[float] = []
+        self.processor: list[float] = []
         self._site = site
         self._settings = settings
         self._arguments = arguments
 
     def run(self, report: Report) -> None:
         """Run it once, keep the time. A run that fails or changes something is no sample but an error."""
+        before = processor_seconds(self._site.fleet)
         began = time.monotonic()
         done = subprocess.run(
             self._site.command("site", *self._arguments),
@@ -70,10 +77,29 @@ class Side:
             timeout=SITE_TIMEOUT,
         )
         seconds = time.monotonic() - began
+        processor = processor_seconds(self._site.fleet) - before
         Run(done.returncode, done.stdout).require_success().require_changes(0)
         self.seconds.append(seconds)
-        report.sample(self.name, seconds=round(seconds, 3), tasks=done.stdout.count("\nTASK ["))
-        report.say(f"{self.name}: {seconds:.1f} s")
+        self.processor.append(processor)
+        report.sample(
+            self.name,
+            seconds=round(seconds, 3),
+            processor_seconds=round(processor, 3),
+            tasks=done.stdout.count("\nTASK ["),
+        )
+        report.say(f"{self.name}: {seconds:.1f} s, {processor:.1f} s of processor time")
+
+
+def processor_seconds(fleet: Fleet) -> float:
+    """Processor time of this process's children that have ended, and of all hosts where their groups tell."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    total = used.ru_utime + used.ru_stime
+    for host in fleet.plan.hosts:
+        groups = [group / host.machine / "cpu.stat" for group in fleet.plan.cgroups]
+        told = (group.read_text() for group in groups if group.exists())
+        found = (re.search(r"^usage_usec (\d+)$", text, re.MULTILINE) for text in told)
+        total += max((int(match[1]) for match in found if match), default=0) / 1e6
+    return total
 
 
 def measure(site: Site, report: Report, rounds: int) -> None:
@@ -86,6 +112,9 @@ def measure(site: Site, report: Report, rounds: int) -> None:
             side.run(report)
     full = median(project.seconds)
     report.fact("hosts", len(site.hosts))
+    report.fact(
+        "processor time, stock as times of the project's", median(stock.processor) / median(project.processor)
+    )
     report.at_least("speed against stock Ansible", median(stock.seconds) / full, SPEED_GOAL, " times")
     report.at_most("one more host", (full - median(fewer.seconds)) / full, HOST_GOAL, " of a full run")
 
