@@ -88,7 +88,7 @@ def test_the_settings_of_a_bot_are_the_ones_it_reads() -> None:
     settings = msgspec.toml.decode(rendered("client/settings.toml.j2"), type=ProcessSettings)
     assert settings == ProcessSettings(
         client_id="padaria",
-        channel="simulator",
+        channel="neonize",
         gateway_url="http://127.0.0.1:3000",
         state_directory="/var/lib/orbitbot/bots/padaria",
         credential_file="/var/lib/orbitbot/bots/padaria/credential.json",
