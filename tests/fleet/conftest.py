@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fleet.ground import Ground
-from tests.fleet.site import HOSTS, PACKAGES, Site
+from tests.fleet.site import HOSTS, KEEP, PACKAGES, Site
 from tests.hosts import doctor
 from tests.hosts.fleet import Fleet
 from tests.hosts.launch import launch, remove
@@ -82,7 +82,7 @@ def site(store: Store) -> Iterator[Site]:
     ORBITBOT_KEEP_FLEET=1 keeps the fleet after the tests, and takes the one that was kept.
     """
     name = fleet_name("site")
-    keep = os.environ.get("ORBITBOT_KEEP_FLEET") == "1"
+    keep = os.environ.get(KEEP) == "1"
     if not (keep and name in {plan.name for plan in store.plans()}):
         remove(store, name)
         launch(FleetRequest(name=name, hosts=HOSTS, packages=PACKAGES), store)

@@ -1,7 +1,10 @@
 """A fleet that `site.yml` made, and what a user, an operator and a stranger see of it."""
 
 import json
+import os
+import random
 import shlex
+import signal
 import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -51,6 +54,10 @@ PACKAGES: Final = (
 CLIENTS: Final = ("padaria", "clinica")  # one for each bot host
 PERSONALITY: Final = "templates/personalities/bakery.pt.toml"
 SAY: Final = "/opt/orbitbot/current/venv/bot/bin/orbitbot say"
+KEEP: Final = "ORBITBOT_KEEP_FLEET"  # environment: 1 keeps the fleet, and takes the one that was kept
+SPOILT: Final = "group_vars/all/zzz-spoilt.yml"
+SEED: Final = 20_261_130
+KILLED_BETWEEN: Final = (30, 120)  # tasks of the first run: from the mesh to the services
 SITE_TIMEOUT: Final = 900.0  # seconds
 
 _SEARCHED = "/etc /home /opt/orbitbot/current /root /run /srv /tmp /var"
@@ -87,6 +94,7 @@ class Site:
 
     fleet: Fleet
     first: Run = field(default_factory=lambda: Run(0, ""))
+    killed_at: str = ""
 
     @cached_property
     def inventory(self) -> Path:
@@ -118,9 +126,56 @@ class Site:
         return self.fleet.plan.host(host).address
 
     def prepare(self) -> None:
-        """Have the fleet and its clients."""
+        """Have the fleet and its clients; the first run is killed, and the next makes that good."""
+        if not (self.inventory / "group_vars/all/vault.yml").exists():
+            self.killed_at = self.kill_at_task(random.Random(SEED).randrange(*KILLED_BETWEEN))
         self.first = self.play("site").require_success()
         self.add_clients()
+
+    def kill_at_task(self, number: int) -> str:
+        """Run site.yml and kill it, with all that it started here, at its task of this number; that task.
+
+        Raises:
+            AssertionError: the run had fewer tasks.
+        """
+        run = subprocess.Popen(
+            self.command("site"),
+            cwd=REPOSITORY,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        seen = []
+        with run:
+            assert run.stdout is not None
+            for line in run.stdout:
+                seen.append(line)
+                if sum(each.startswith("TASK [") for each in seen) == number:
+                    os.killpg(run.pid, signal.SIGKILL)
+                    return line.strip()
+        raise AssertionError(f"the run ended before task {number}:\n{''.join(seen)}")
+
+    def spoil(self, number: int) -> None:
+        """Change settings of every role in the inventory, differently for each number; `unspoil` ends it."""
+        changed = {
+            "ai_drain_seconds": 31 + number % 2,
+            "gateway_drain_seconds": 31 + number % 2,
+            "hardening_journal_days": 61 + number % 2,
+            "mesh_mtu": 1400 + number % 2,
+            "nginx_rest_seconds": 11 + number % 2,
+            "postgresql_max_connections": 101 + number % 2,
+            "redis_max_memory": f"{129 + number % 2}mb",
+            "speech_drain_seconds": 31 + number % 2,
+            "supervisor_log_backups": 3 + number % 2,
+        }
+        (self.inventory / SPOILT).write_text(json.dumps(changed))
+
+    def unspoil(self) -> None:
+        """End what `spoil` did."""
+        (self.inventory / SPOILT).unlink(missing_ok=True)
 
     @cached_property
     def secrets(self) -> dict[str, str]:

@@ -1,11 +1,12 @@
 """A fleet made by `site.yml`: what is open, who holds what, who answers; a second run changes nothing."""
 
+import os
 import re
 
 import pytest
 
 from orbitbot.contracts.messages import MessageAnswer
-from tests.fleet.site import CLIENTS, Site
+from tests.fleet.site import CLIENTS, KEEP, Site
 from tests.support.voices import synthesise
 
 pytestmark = pytest.mark.fleet
@@ -29,6 +30,12 @@ def test_the_first_run_succeeded_and_says_what_runs(site: Site) -> None:
     assert re.search(r"https://\S+ on gateway-1 is ready and runs release ", site.first.output), (
         site.first.output
     )
+
+
+def test_the_run_after_one_that_was_killed_made_the_fleet(site: Site) -> None:
+    if os.environ.get(KEEP) != "1":
+        assert site.killed_at.startswith("TASK ["), "the first run was not killed"
+    assert site.first.status == 0
 
 
 @pytest.mark.parametrize("host", ["gateway-1", "gateway-2", "bots-1", "bots-2", "speech-1", "database-1"])

@@ -1,0 +1,99 @@
+"""Messages posted to a fleet's API, one after the other, while something happens to it."""
+
+import threading
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+import msgspec
+
+from orbitbot.contracts.messages import MessageAnswer
+from tests.support.api import Api
+from tests.support.net import wait_for
+
+PATIENCE: Final = 60.0  # seconds that one post may take; nginx waits as long
+
+
+@dataclass
+class Posted:
+    """One message: its key, and what the API said."""
+
+    key: str
+    status: int
+    response: str = ""
+
+
+@dataclass
+class Load:
+    """Posts messages until the block ends; `posted` has every one that got an answer of whatever kind.
+
+    Args:
+        api: logs in anew, one for each sender: a token and its connections are one sender's.
+        keyed: whether messages carry an Idempotency-Key.
+    """
+
+    api: Callable[[], Api]
+    client: str
+    senders: int = 2
+    posted: list[Posted] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._send, args=(number, self.api())) for number in range(self.senders)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join(2 * PATIENCE)
+
+    @property
+    def answered(self) -> list[Posted]:
+        """Those that the API answered with the bot's words."""
+        return [each for each in list(self.posted) if each.status == httpx.codes.OK]
+
+    @property
+    def failed(self) -> list[str]:
+        """What went wrong with the others."""
+        refused = [f"{each.key}: {each.status}" for each in list(self.posted) if each.status >= 400]
+        return refused + list(self.errors)
+
+    def wait_for_answers(self, count: int, timeout: float) -> None:
+        """Wait until so many more messages were answered."""
+        wanted = len(self.answered) + count
+        wait_for(lambda: len(self.answered) >= wanted, f"{count} more answers", timeout)
+
+    def _send(self, number: int, api: Api) -> None:
+        with api:
+            while not self._over.is_set():
+                key = uuid.uuid4().hex
+                try:
+                    self.posted.append(post(api, self.client, f"55119777{number:04}", key))
+                except httpx.HTTPError as error:
+                    self.errors.append(f"{key}: {error!r}")
+                self._over.wait(0.05)
+
+
+def post(api: Api, client: str, contact: str, key: str) -> Posted:
+    """Post one message; a later post with the same key gets the stored answer."""
+    answer = api.http.post(
+        f"/api/clients/{client}/messages",
+        json={"message": "Bom dia", "type": "text", "from": contact},
+        headers={"Idempotency-Key": key},
+        timeout=PATIENCE,
+    )
+    if answer.status_code != httpx.codes.OK:
+        return Posted(key, answer.status_code)
+    return Posted(key, answer.status_code, msgspec.json.decode(answer.content, type=MessageAnswer).response)
