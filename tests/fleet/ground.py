@@ -12,7 +12,6 @@ from typing import Any
 
 from tests.ansible.conftest import REPOSITORY
 from tests.ansible.running import BINARIES, Run, environment
-from tests.ansible.strategy import fast_strategy
 from tests.fleet import outside
 from tests.hosts.fleet import Fleet
 
@@ -82,9 +81,7 @@ class Ground:
         done = subprocess.run(
             [str(BINARIES / program), "-i", str(self._inventory(hosts)), *arguments],
             cwd=REPOSITORY,
-            env=environment()
-            | {"ANSIBLE_HOST_KEY_CHECKING": "True"}
-            | (fast_strategy() if program == "ansible-playbook" else {}),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

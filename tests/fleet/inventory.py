@@ -15,6 +15,7 @@ from tests.hosts.store import Store
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLE = REPOSITORY / "inventory/example/group_vars"
+VAULT = "group_vars/all/vault.yml"
 FIRST_MESH_ADDRESS = 11  # last part
 
 
@@ -39,11 +40,18 @@ def variables(plan: FleetPlan) -> dict[str, dict[str, object]]:
 
 
 def write(fleet: Fleet) -> Path:
-    """Write the inventory into the fleet's own folder, with which it goes; returns its directory."""
+    """Write the inventory into the fleet's own folder, with which it goes; returns its directory.
+
+    A vault that is there already stays.
+    """
     folder = fleet.folder / "inventory"
+    vault = folder / VAULT
+    secrets = vault.read_bytes() if vault.exists() else b""
     if folder.exists():
         shutil.rmtree(folder)
     shutil.copytree(EXAMPLE, folder / "group_vars", ignore=shutil.ignore_patterns("vault.yml"))
+    if secrets:
+        vault.write_bytes(secrets)
     for name, values in variables(fleet.plan).items():
         path = folder / "group_vars" / name
         path.write_text(json.dumps(values, indent=2) + "\n")  # JSON is YAML, too

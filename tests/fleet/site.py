@@ -16,9 +16,8 @@ import yaml
 
 from tests.ansible.conftest import REPOSITORY
 from tests.ansible.running import BINARIES, Run, environment
-from tests.ansible.strategy import fast_strategy
 from tests.fleet import outside
-from tests.fleet.inventory import mesh_addresses, write
+from tests.fleet.inventory import VAULT, mesh_addresses, write
 from tests.hosts.fleet import Fleet
 from tests.hosts.plan import HostRequest
 from tests.support.api import Api
@@ -98,9 +97,8 @@ class Site:
 
     @cached_property
     def inventory(self) -> Path:
-        """The inventory's directory."""
-        present = self.fleet.folder / "inventory"
-        return present if present.is_dir() else write(self.fleet)
+        """The inventory's directory, as the example is now."""
+        return write(self.fleet)
 
     @property
     def mesh(self) -> dict[str, str]:
@@ -127,7 +125,7 @@ class Site:
 
     def prepare(self) -> None:
         """Have the fleet and its clients; the first run is killed, and the next makes that good."""
-        if not (self.inventory / "group_vars/all/vault.yml").exists():
+        if not (self.inventory / VAULT).exists():
             self.killed_at = self.kill_at_task(random.Random(SEED).randrange(*KILLED_BETWEEN))
         self.first = self.play("site").require_success()
         self.add_clients()
@@ -180,11 +178,11 @@ class Site:
     @cached_property
     def secrets(self) -> dict[str, str]:
         """The vault's content."""
-        vault = self.inventory / "group_vars/all/vault.yml"
+        vault = self.inventory / VAULT
         shown = subprocess.run(
             [str(BINARIES / "ansible-vault"), "view", str(vault)],
             cwd=REPOSITORY,
-            env=environment(),
+            env=self.environment,
             capture_output=True,
             text=True,
             check=True,
@@ -215,7 +213,7 @@ class Site:
     @property
     def environment(self) -> dict[str, str]:
         """The environment that playbooks run in."""
-        return environment() | {"ANSIBLE_HOST_KEY_CHECKING": "True"} | fast_strategy()
+        return environment()
 
     def play(self, playbook: str, *arguments: str, **variables: Any) -> Run:
         """Run a playbook."""
