@@ -10,7 +10,8 @@ PYTHON ?= python3
 
 BIN := .venv/bin
 STAMP := .venv/.complete
-TEST_PACKAGES := bubblewrap curl espeak-ng jq nginx postgresql redis-server supervisor
+TEST_PACKAGES := bubblewrap curl espeak-ng jq nginx pebble postgresql redis-server supervisor
+FLEET_TESTS := tests/fleet/test_site.py tests/fleet/test_site_faults.py
 PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY)
 PYTEST = $(BIN)/pytest
 
@@ -44,6 +45,7 @@ $(STAMP): locks/bootstrap.txt locks/control.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement locks/bootstrap.txt
 	$(UV) pip install --python $(BIN)/python --require-hashes --requirement locks/control.txt
 	$(UV) pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c 'from tests.hosts.doctor import let_tools_find_each_other as run; run()'
 	@touch $@
 
 up: setup
@@ -59,13 +61,15 @@ down: setup
 test: setup test-packages lint
 	$(PYTEST) -m 'not faults' --numprocesses 2 --dist worksteal tests/unit tests/integration tests/ansible
 	$(PYTEST) -m 'not faults' tests/acceptance
+	$(BIN)/python -m tests.hosts setup
+	$(PYTEST) -m 'not faults' $(FLEET_TESTS)
 
 test-faults: setup test-packages
 	$(PYTEST) -m faults
 
-test-fleet: setup
+test-fleet: setup test-packages
 	$(BIN)/python -m tests.hosts setup
-	$(PYTEST) tests/fleet
+	$(PYTEST) -m 'not faults' tests/fleet
 
 bench-speech: setup test-packages
 	$(BIN)/python -m tests.load.speech

@@ -1,4 +1,4 @@
-"""Certificates by ACME: `site.yml` gets them from a real ACME server by http-01, two gateways for one name."""
+"""Certificates by ACME: `site.yml` gets them from a real ACME server by http-01; two gateways, one name."""
 
 import json
 import socket

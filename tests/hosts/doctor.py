@@ -99,9 +99,14 @@ def setup() -> list[str]:
         if "apt-cacher-ng" in packages and cgroups.booted_with_systemd():
             run(["systemctl", "disable", "--now", "apt-cacher-ng"])  # the hosts' own is started when needed
     raise_limits()
+    let_tools_find_each_other()
+    return packages
+
+
+def let_tools_find_each_other() -> None:
+    """Put the virtual environment's commands on the PATH of all that its Python runs."""
     if sys.prefix != sys.base_prefix:
         _tools_path().write_text(_PATH_LINE)
-    return packages
 
 
 def _setup(what: str) -> str:
