@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import time
+import uuid
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
@@ -190,10 +191,12 @@ class Upstream:
         """
         deadline = time.monotonic() + seconds
         pause = _FIRST_PAUSE
+        # A balancer on the way may repeat the call as this does: its key says so.
+        key = uuid.uuid4().hex
         while True:
             wait = pause
             for node in self._by_load():
-                response = await self._attempt(node, path, request, weight)
+                response = await self._attempt(node, path, request, weight, key)
                 if response is None:
                     continue
                 if response.is_success:
@@ -215,10 +218,11 @@ class Upstream:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _attempt(
-        self, node: _Node, path: str, request: Callable[[], Mapping[str, Any]], weight: float
+        self, node: _Node, path: str, request: Callable[[], Mapping[str, Any]], weight: float, key: str
     ) -> httpx.Response | None:
         given = dict(request())
-        headers = {**given.pop("headers", {}), "Authorization": self._authorization()}
+        own = {"Authorization": self._authorization(), "Idempotency-Key": key}
+        headers = {**given.pop("headers", {}), **own}
         try:
             return await node.call(self._http.post(node.url + path, headers=headers, **given), weight)
         except (httpx.TransportError, NodeLostError) as error:
