@@ -9,7 +9,7 @@ from orbitbot.contracts.messages import MessageAnswer
 from tests.fleet.site import CLIENTS, KEEP, Site
 from tests.support.voices import synthesise
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]  # the first of them makes the fleet
 
 PORTS = (22, 80, 443, 2019, 3000, 3001, 3002, 3010, 3011, 5432, 6379, 8080, 9000, 9090, 9100, 51820)
 # Which hosts may hold which of the vault's secrets, and nobody else.

@@ -11,7 +11,7 @@ from tests.hosts.command import HostsError
 from tests.hosts.processes import wait_until
 from tests.support.net import wait_for
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 
 QUESTION = "Qual o horario de funcionamento?"
 READY = 90.0  # seconds in which a fleet is ready again after a host came back
