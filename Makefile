@@ -11,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
 TEST_PACKAGES := bubblewrap curl espeak-ng jq nginx pebble postgresql redis-server supervisor
-FLEET_TESTS := tests/fleet/test_site.py tests/fleet/test_site_faults.py
+FLEET_TESTS := tests/fleet/test_site.py
 PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY)
 PYTEST = $(BIN)/pytest
 
