@@ -11,7 +11,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
 TEST_PACKAGES := bubblewrap curl espeak-ng jq nginx pebble postgresql redis-server supervisor
-FLEET_TESTS := tests/fleet/test_site.py
 PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY)
 PYTEST = $(BIN)/pytest
 
@@ -61,8 +60,6 @@ down: setup
 test: setup test-packages lint
 	$(PYTEST) -m 'not faults' --numprocesses 2 --dist worksteal tests/unit tests/integration tests/ansible
 	$(PYTEST) -m 'not faults' tests/acceptance
-	$(BIN)/python -m tests.hosts setup
-	$(PYTEST) -m 'not faults' $(FLEET_TESTS)
 
 test-faults: setup test-packages
 	$(PYTEST) -m faults

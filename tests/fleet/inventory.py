@@ -55,7 +55,10 @@ def write(fleet: Fleet) -> Path:
     for name, values in variables(fleet.plan).items():
         path = folder / "group_vars" / name
         path.write_text(json.dumps(values, indent=2) + "\n")  # JSON is YAML, too
-    (folder / "hosts.yml").write_text(json.dumps(inventory(fleet.plan, fleet.files), indent=2) + "\n")
+    hosts = inventory(fleet.plan, fleet.files)
+    for values in hosts["all"]["hosts"].values():
+        values["inventory_dir"] = str(folder)  # Molecule names an inventory of its own before this one
+    (folder / "hosts.yml").write_text(json.dumps(hosts, indent=2) + "\n")
     return folder
 
 
