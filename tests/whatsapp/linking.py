@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from orbitbot.bot.channels.channel import UnusableEvent
+from orbitbot.bot.channels.neonize_library import ensure_environment
 from orbitbot.bot.models import InboundEvent
 from orbitbot.contracts.bot import BotState
 from orbitbot.contracts.pairing import PairingEvent, QrShown
@@ -77,4 +78,5 @@ async def _link(directory: Path) -> None:
 
 if __name__ == "__main__":
     os.umask(0o077)
+    ensure_environment()
     asyncio.run(_link(Path(sys.argv[1])))

@@ -42,7 +42,7 @@ class RemoteWhatsApp:
         returns = typing.get_type_hints(method).get("return", Any)
 
         def call(*positional: Any, **named: Any) -> Any:
-            arguments = signature.bind(None, *positional, **named).arguments
+            arguments = dict(signature.bind(None, *positional, **named).arguments)
             arguments.pop("self")
             request = urllib.request.Request(
                 f"{self._url}/{name}", data=msgspec.json.encode(arguments), method="POST"

@@ -316,7 +316,7 @@ class Script:
         """Slow down everything that the server sends to the bot."""
         self._core.troubles.delay[bot] = seconds
 
-    def outdated(self, on: bool) -> None:  # noqa: FBT001  (a switch)
+    def outdated(self, *, on: bool) -> None:
         """Refuse every login and pairing because the client's version is too old (405)."""
         self._core.troubles.outdated = on
 
@@ -328,11 +328,11 @@ class Script:
         else:
             self._core.troubles.banned_for.pop(bot, None)
 
-    def refuse_connections(self, on: bool) -> None:  # noqa: FBT001
+    def refuse_connections(self, *, on: bool) -> None:
         """Close every new connection at once."""
         self._core.troubles.refuse_connections = on
 
-    def hold_connections(self, on: bool) -> None:  # noqa: FBT001
+    def hold_connections(self, *, on: bool) -> None:
         """Take new connections, and never answer."""
         self._core.troubles.hold_connections = on
 
@@ -344,7 +344,7 @@ class Script:
         """Deliver the bot's next `count` messages, and never tell it."""
         self._core.troubles.lost_acknowledgements[bot] = count
 
-    def break_media(self, on: bool) -> None:  # noqa: FBT001
+    def break_media(self, *, on: bool) -> None:
         """Answer 500 for every file that is there now; or no longer."""
         self._core.media.break_all(on)
 

@@ -58,6 +58,10 @@ def main(settings_path: Path) -> int:
     try:
         settings = load_process_settings(settings_path)
         configure_logging(f"bot-{settings.client_id}", settings.log_level)
+        if settings.channel == "neonize":
+            from orbitbot.bot.channels.neonize_library import ensure_environment  # noqa: PLC0415
+
+            ensure_environment()
         die_with_parent(parent)
         lock = hold_lock(Path(settings.state_directory) / "lock")
     except (AlreadyRunning, ParentGone) as error:

@@ -28,6 +28,7 @@ from orbitbot.bot.channels.channel import (
     Undeliverable,
     UnusableEvent,
 )
+from orbitbot.bot.channels.neonize_library import ensure_environment
 from orbitbot.bot.journal import JournalUnavailable
 from orbitbot.bot.models import InboundEvent
 from orbitbot.contracts.bot import BotState
@@ -247,6 +248,7 @@ async def _serve(directory: Path, commands: socket.socket, events: socket.socket
 def main() -> None:
     """Run until told to stop, or until the test has gone."""
     os.umask(0o077)
+    ensure_environment()
     directory, commands, events = sys.argv[1:]
     asyncio.run(
         _serve(Path(directory), socket.socket(fileno=int(commands)), socket.socket(fileno=int(events)))

@@ -48,6 +48,7 @@ class Bot:
         self.events: list[InboundEvent] = []
         self.notes: list[bytes] = []
         self.states: list[tuple[BotState, str]] = []
+        self.until: float | None = None
         self.number = ""
         self.pairings: list[PairingEvent] = []
         self.answers: Callable[[InboundEvent], None] = lambda event: None
@@ -60,6 +61,7 @@ class Bot:
 
     def set_state(self, state: BotState, reason: str = "", *, until: float | None = None) -> None:
         self.states.append((state, reason))
+        self.until = until
 
     def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
         self.number = number

@@ -58,7 +58,8 @@ CODES: Final = 6  # of a round; WhatsApp's number
 FIRST_CODE: Final = 60.0  # seconds that the first code of a round is good for
 LATER_CODE: Final = 20.0  # … and each other one
 ROUND: Final = FIRST_CODE + (CODES - 1) * LATER_CODE
-HANG_TIME: Final = 30.0  # seconds that a session may take to end before the process gives itself up
+SETTLED: Final = 5.0  # seconds after which a new connection has calmed down
+HANG_TIME: Final = 10.0  # seconds that a session may take to end before the process gives itself up
 UNREAD_PER_CHAT: Final = 50  # messages that are marked as read together
 OUTREACH_LOCKED: Final = 463  # WhatsApp's error: this account may not write to this contact now
 LOCK_TIME: Final = 900.0  # seconds before such a contact is written to again
@@ -303,10 +304,10 @@ class NeonizeChannel:
         session, self._session = self._session, None
         if session is None:
             return
-        if self._offers_codes:
-            # While it offers codes neonize cannot be ended: its thread waits for the next code for ever. It
-            # does nothing else, so that another session may begin beside it.
-            await session.stop(0.0)
+        if not self._heard_at:
+            # Before it has logged in neonize often cannot be ended: its thread waits for the next code, or
+            # for an answer to its call, and does nothing else. Another session may begin beside it.
+            await session.stop(0.0 if self._offers_codes else 1.0)
         elif patience is None:
             await session.stop()
         elif not await session.stop(patience):
@@ -329,6 +330,8 @@ class NeonizeChannel:
             if self._state in {"waiting_for_pairing", "passkey_required"} and self._code_index:
                 if now - self._round_began > ROUND + self._pace.look + 5.0:
                     return self._round_over()
+                if not await self._is_connected():
+                    return self._round_over() if self._code_index >= CODES else _lost_while_waiting()
             elif self._state not in {"connected", "restricted", "deaf"}:
                 since = began if self._lost_at is None else self._lost_at
                 if now - since > self._pace.connect:
@@ -340,6 +343,13 @@ class NeonizeChannel:
             elif self._misses_receipts(now):
                 self._deaf_restart_at = now
                 return self._deaf("nothing came from WhatsApp after a message was sent")
+
+    async def _is_connected(self) -> bool:
+        """What neonize says: while it offers codes it loses its connection without a word."""
+        try:
+            return bool(await self._call("ask", lambda client: client.is_connected))
+        except SessionOver:
+            return True  # the verdict is on its way
 
     async def _answers(self) -> bool:
         """A round trip to WhatsApp and back, proof of life that neonize's word is not."""
@@ -395,9 +405,7 @@ class NeonizeChannel:
             case "timeout" if self._code_index >= CODES:
                 self._decide(self._round_over())
             case "timeout":
-                self._decide(
-                    _Verdict(state="reconnecting", reason="the connection was lost while waiting for a phone")
-                )
+                self._decide(_lost_while_waiting())
             case "passkey-request":
                 self._set("passkey_required", "WhatsApp asks the phone's owner for a passkey")
                 self._failed("passkey_required", "WhatsApp asks for a passkey before it links this phone")
@@ -436,6 +444,7 @@ class NeonizeChannel:
         self._replaced = 0
         self._set("connected")
         self._unlock()
+        asyncio.get_running_loop().call_later(SETTLED, neonize_library.give_memory_back)
         if not self._file.phone.number:
             task = asyncio.create_task(self._learn_number(), name="neonize number")
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -606,6 +615,10 @@ class NeonizeChannel:
         with suppress(Exception):  # a nicety: nothing depends on it
             async with asyncio.timeout(self._pace.answer):
                 await self._call("ask", lambda client: calls.mark_read(client, list(unread)))
+
+
+def _lost_while_waiting() -> _Verdict:
+    return _Verdict(state="reconnecting", reason="the connection was lost while waiting for a phone")
 
 
 def _outdated() -> _Verdict:

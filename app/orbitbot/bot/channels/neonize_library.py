@@ -7,6 +7,7 @@ loaded when the promise is first called.
 
 import concurrent.futures  # noqa: F401  (the parent of a module that is stood in for)
 import ctypes
+import gc
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -27,6 +28,11 @@ _SELDOM: Final[dict[str, tuple[str, ...]]] = {
     "httpx": (),
     "linkpreview": (),
     "magic": (),
+    "neonize.ext.interactive_message": ("base",),
+    "neonize.proto.waConsumerApplication": ("WAConsumerApplication_pb2",),
+    "neonize.proto.waMsgApplication": ("WAMsgApplication_pb2",),
+    "neonize.utils.calc": (),
+    "neonize.utils.sticker": (),
     "phonenumbers": (),
     "requests": (),
     "segno": (),
@@ -35,14 +41,18 @@ _SELDOM: Final[dict[str, tuple[str, ...]]] = {
 }
 _TWICE: Final = "neonize.proto.wa"
 _BUILDER: Final = "google.protobuf.internal.builder"
-_GO_SETTINGS: Final = {
+# The Go library sees the environment with which the process was started, and no change of it.
+ENVIRONMENT: Final = {
     "GOGC": "15",  # percent of growth before a collection; the heap is small
     "GOMAXPROCS": "2",
     "GODEBUG": "madvdontneed=1",
+    "MALLOC_ARENA_MAX": "1",
     # Unless told otherwise neonize puts an "AI" badge on every message.
     "NEONIZE_BOT_TAG": "off",
+    # The certificates in this directory are those of the bundle that Go reads anyway.
+    "SSL_CERT_DIR": "/nonexistent",
 }
-_ARENA_MAX: Final = -8  # M_ARENA_MAX of malloc.h
+_C: Final = ctypes.CDLL(None)
 _LONG_NUMBER: Final = re.compile(r"\d{7,}")
 
 log = logging.getLogger(__name__)
@@ -60,8 +70,6 @@ def load() -> Any:
     """
     if "neonize.client" in sys.modules:
         return sys.modules["neonize.client"]
-    os.environ.update(_GO_SETTINGS)
-    ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
     _quieten_logs()
     once = _Once()
     sys.meta_path.insert(0, once)
@@ -77,6 +85,13 @@ def load() -> Any:
         sys.meta_path.remove(once)
         for name in stand_ins:
             _step_aside(name)
+
+
+def ensure_environment() -> None:
+    """Start this program anew with what the library needs in its environment, unless it is there already."""
+    if ENVIRONMENT.items() <= os.environ.items():
+        return
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ | ENVIRONMENT)  # noqa: S606
 
 
 def silence_standard_output() -> None:
@@ -104,6 +119,12 @@ class _Once(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: types.ModuleType) -> None:
         """It has been."""
+
+
+def give_memory_back() -> None:
+    """Give back what imports and the first connection have left behind."""
+    gc.collect()
+    _C.malloc_trim(0)
 
 
 class _Promise:

@@ -6,6 +6,7 @@ one session at a time, no call before its first sign of life, none while it is b
 
 import asyncio
 import ctypes
+import itertools
 import logging
 import queue
 import threading
@@ -24,6 +25,8 @@ ATTEMPTS: Final = 3  # at one event, before it is poison
 LONGEST_PAUSE: Final = 5.0  # seconds between attempts
 STOP_TIMEOUT: Final = 1.2  # seconds; the bot has to be gone within 2
 _SETTLE: Final = 0.05  # seconds that a call needs to find its client in the Go library's map
+
+_NUMBERS: Final = itertools.count(1)  # a session's name in the library, never used again
 
 T = TypeVar("T")
 
@@ -140,7 +143,7 @@ class Session:
         client = Client(
             str(self._database),
             props=module.DeviceProps(os="OrbitBot", platformType=module.DeviceProps.CHROME),
-            uuid="bot",
+            uuid=f"bot-{next(_NUMBERS)}",
         )
         client.qr(lambda _, code: self.deliver(self._on_code, code.decode()))
         for kind in (
