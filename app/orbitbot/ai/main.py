@@ -12,6 +12,7 @@ from orbitbot.ai.cache import AnswerCache
 from orbitbot.ai.effects import Effects
 from orbitbot.ai.metrics import DESCRIBED
 from orbitbot.ai.money import Money
+from orbitbot.ai.own_keys import OwnKeys
 from orbitbot.ai.providers.answering import LanguageModels
 from orbitbot.ai.providers.keys import KeyFile, Keyring
 from orbitbot.ai.providers.selection import Providers
@@ -22,6 +23,8 @@ from orbitbot.ai.settings import AiSettings
 from orbitbot.ai.store import Store
 from orbitbot.ai.summaries import Summaries
 from orbitbot.ai.transcription import TranscriptionService
+from orbitbot.ai.trying import Trying
+from orbitbot.ai.trying_routes import trying_routes
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.metrics import Metrics, shared_directory
 from orbitbot.foundation.redis import redis_client, redis_pool
@@ -63,7 +66,10 @@ def create_app(settings: AiSettings) -> Litestar:
         metrics=metrics,
     )
 
+    trying = Trying(database, store, chats, models)
+
     async def stop() -> None:
+        await trying.close()
         await chats.close()
         plugins.close()
         await providers.close()
@@ -73,6 +79,7 @@ def create_app(settings: AiSettings) -> Litestar:
 
     routes = [
         *chat_routes(chats, TranscriptionService(store, models, metrics), plugins),
+        *trying_routes(trying, OwnKeys(database, store, sealer)),
         metrics.route(),
         *health_routes(SERVICE, __version__, {"database": database_check, "provider": providers.describe}),
     ]

@@ -37,6 +37,7 @@ from orbitbot.foundation.settings import load_settings, read_secret
 from orbitbot.foundation.tokens import TokenSigner, TokenVerifier
 from orbitbot.foundation.web import AnyRequest, ReadyCheck, health_routes, new_app
 from orbitbot.gateway.access import AccessMiddleware, Policies
+from orbitbot.gateway.assistant import assistant_routes
 from orbitbot.gateway.documentation import PATH, asset_routes, openapi_config
 from orbitbot.gateway.forgetting import keep_forgetting
 from orbitbot.gateway.limits import Limiter
@@ -150,6 +151,7 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
             fleet_routes(commands, Leases(operator_database)),
             pairing_routes(pairing, links, clients),
             people_routes(People(database, redis)),
+            assistant_routes(ai),
             conversation_routes(ledger, Statistics(database), database),
             gateway_routes(
                 accounts=accounts,
