@@ -6,6 +6,8 @@ never needed: where it is missing, or does not know this Ansible, the same tasks
 
 from __future__ import annotations
 
+import os
+
 from ansible.errors import AnsibleError
 
 DOCUMENTATION = r"""
@@ -16,8 +18,15 @@ description:
 author: OrbitBot contributors
 """
 
+MANY = 4  # processors with which Mitogen has one for each of its kinds of process
+
 try:
+    import ansible_mitogen.affinity
     from ansible_mitogen.plugins.strategy.mitogen_linear import StrategyModule
+
+    # With fewer it would keep all workers on one and leave the other to its multiplexer.
+    if (os.cpu_count() or 1) < MANY:
+        ansible_mitogen.affinity.policy = ansible_mitogen.affinity.Policy()
 except (ImportError, AnsibleError):
     from ansible.plugins.strategy.linear import StrategyModule
 
