@@ -9,7 +9,7 @@ import pytest
 
 from orbitbot.bot.journal import Journal, JournalFromNewerRelease, JournalUnavailable
 from orbitbot.bot.journal_schema import MIGRATIONS
-from orbitbot.bot.models import InboundEvent, StoredMedia
+from orbitbot.bot.models import InboundEvent, RemoteMedia, StoredMedia
 from orbitbot.contracts.bot import BotSettings
 from orbitbot.contracts.reports import Delivery, SetAside
 
@@ -268,3 +268,51 @@ def test_a_step_that_breaks_off_leaves_no_trace(
     step(journal)
     assert list(journal._db.iterdump()) != before
     holder.close()
+
+
+# What could not be read, and what has to be fetched
+
+
+def unread(message_id: str = "U1") -> InboundEvent:
+    return InboundEvent(
+        id=message_id, chat="5511", sender="5511", type="text", sent_at=NOW - 1, kind="undecryptable"
+    )
+
+
+def test_what_could_not_be_read_may_yet_come_readable(journal: Journal) -> None:
+    assert journal.note_unread(unread())
+    assert not journal.note_unread(unread())
+    assert journal.record(event("U1", text="agora sim"))
+    assert [each.text for each in journal.pending("5511")] == ["agora sim"]
+    assert journal.give_up_unread(NOW + 1) == []
+    assert not journal.note_unread(unread()), "it was journaled"
+
+
+def test_what_was_never_readable_is_set_aside_and_reported_once(journal: Journal) -> None:
+    journal.note_unread(unread())
+    assert journal.give_up_unread(NOW) == [], "not yet"
+    assert journal.give_up_unread(NOW + 1) == ["U1"]
+    assert journal.give_up_unread(NOW + 1) == []
+    (report,) = reports(journal)
+    assert isinstance(report, SetAside)
+    assert (report.message_id, report.from_, report.reason) == ("U1", "5511", "undecryptable")
+    assert journal.pending("5511") == ()
+
+
+def test_a_voice_note_to_fetch_is_awaited_until_it_is_settled(journal: Journal) -> None:
+    wanted = RemoteMedia(source=b"\x00\xff", digest="ab" * 32, size=10)
+    for message_id in ("V1", "V2"):
+        journal.record(
+            InboundEvent(
+                id=message_id, chat="5511", sender="5511", type="voice", sent_at=NOW, remote_media=wanted
+            )
+        )
+    found = journal.wanted_media()
+    assert found == ("V1", "5511", NOW, wanted)
+    journal.settle_media("V1", StoredMedia("ab" * 32, 10))
+    journal.settle_media("V2", None)
+    assert journal.wanted_media() is None
+    first, second = journal.pending("5511")
+    assert (first.media, first.awaits_media) == (StoredMedia("ab" * 32, 10), False)
+    assert (second.media, second.awaits_media) == (None, False)
+    assert journal.media_in_use() == {"ab" * 32}
