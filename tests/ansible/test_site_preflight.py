@@ -46,7 +46,7 @@ class Inventory:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=240,
         )
         output = done.stdout + done.stderr
         assert done.returncode != 0, output

@@ -33,7 +33,7 @@ def run(folder: Path, modules: Path | None = None) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok=1" in done.stdout
