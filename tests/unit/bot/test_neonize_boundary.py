@@ -1,4 +1,4 @@
-"""What the test server does not speak, injected at neonize's boundary: the words with which it ends a pairing,
+"""What the test server does not speak, injected at neonize's boundary: the words that end a pairing,
 and events that WhatsApp sends to nobody on purpose. No library is loaded.
 """
 
