@@ -25,6 +25,8 @@ from orbitbot.speech.formats import Container
 SAMPLE_RATE: Final = 16_000  # Hz
 SAMPLE_BYTES: Final = 2  # signed 16 bits, native byte order
 LENGTH_BYTES: Final = 4
+MAX_SAMPLE_RATE: Final = 96_000  # Hz; no telephone records more, and it costs memory
+MAX_CHANNELS: Final = 8
 
 _MEMORY_LIMIT: Final = 2 * 1024**3  # bytes of address space
 _OPEN_FILES: Final = 3  # standard input, output and error
@@ -49,7 +51,7 @@ class Decoded(msgspec.Struct, frozen=True, array_like=True, tag=True):
 class Refused(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Why a file was not decoded."""
 
-    reason: Literal["damaged", "no_audio", "too_long"]
+    reason: Literal["damaged", "no_audio", "strange", "too_long"]
 
 
 Reply = Decoded | Refused
@@ -67,6 +69,9 @@ def decode(job: Job) -> Reply:
         ) as container:
             if not container.streams.audio:
                 return Refused("no_audio")
+            sound = container.streams.audio[0].codec_context
+            if sound.sample_rate > MAX_SAMPLE_RATE or not 0 < sound.channels <= MAX_CHANNELS:
+                return Refused("strange")
             if (container.duration or 0) / _MICROSECONDS > job.max_seconds:
                 return Refused("too_long")
             return _decode_stream(container, job.max_seconds)

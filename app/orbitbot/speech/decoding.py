@@ -71,6 +71,11 @@ class AudioDecoder:
                 raise TooLarge(f"audio: longer than {self._max_seconds:g} s")
             case "no_audio":
                 raise UnsupportedMedia("audio: the file holds no sound")
+            case "strange":
+                raise Unprocessable(
+                    "audio: a sound that no telephone records; allowed: "
+                    f"1 to {decoder.MAX_CHANNELS} channels, at most {decoder.MAX_SAMPLE_RATE} Hz"
+                )
             case "damaged":
                 raise Unprocessable("audio: the file is damaged and cannot be decoded")
 

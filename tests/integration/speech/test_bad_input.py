@@ -1,22 +1,64 @@
 """Bad input gets a problem document of the 4xx kind, and the node goes on."""
 
 import io
+import os
 import random
 import secrets
+import socket
+import struct
+import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import av
 import httpx
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.integration.speech.conftest import SENTENCE, StartNode
 from tests.support.keys import Keys
-from tests.support.speech_node import SpeechNode
+from tests.support.speech_node import SpeechNode, descendants
 from tests.support.voices import noise, silence
 
-AN_HOUR_OF_AMR = b"#!AMR\n" + b"\x7c" * (3600 * 50)  # frames of 20 ms without data
+THREE_HOURS_OF_AMR = b"#!AMR\n" + b"\x7c" * (3 * 3600 * 50)  # frames of 20 ms without data
+
+
+def wav(rate: int, channels: int, frames: int = 8000) -> bytes:
+    """A WAV file of 16-bit silence whose header says what it is told to."""
+    data = bytes(2 * max(channels, 1) * frames)
+    kind = struct.pack("<HHIIHH", 1, channels, rate, rate * channels * 2, channels * 2, 16)
+    return b"".join(
+        (
+            b"RIFF" + struct.pack("<I", 36 + len(data)) + b"WAVE",
+            b"fmt " + struct.pack("<I", len(kind)) + kind,
+            b"data" + struct.pack("<I", len(data)) + data,
+        )
+    )
+
+
+def zipped() -> bytes:
+    """A ZIP that unpacks to 50 MB."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("note.ogg", bytes(50_000_000))
+    return file.getvalue()
+
+
+def flac_bomb() -> bytes:
+    """An hour of nothing in few bytes: 115 MB of samples."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=16_000, layout="mono")
+        second = av.AudioFrame.from_ndarray(np.zeros((1, 160_000), np.int16), format="s16", layout="mono")
+        second.sample_rate = 16_000
+        for number in range(360):
+            second.pts = number * 160_000
+            container.mux(stream.encode(second))
+        container.mux(stream.encode(None))
+    return file.getvalue()
 
 
 def assert_problem(answer: httpx.Response, status: int, says: str) -> None:
@@ -45,7 +87,14 @@ def still_unharmed(node: SpeechNode, note: bytes) -> Iterator[None]:
         (b"OggS", 422, "damaged"),
         (b"OggS" + random.Random(1).randbytes(5000), 422, "damaged"),
         (b"RIFF\x24\x00\x00\x00WAVEfmt ", 422, "damaged"),
-        (AN_HOUR_OF_AMR, 413, "longer than 600 s"),
+        (THREE_HOURS_OF_AMR, 413, "longer than 600 s"),
+        (zipped(), 415, "not an audio file that is supported"),
+        (b"OggS" + zipped(), 422, "damaged"),
+        (flac_bomb(), 413, "longer than 600 s"),
+        (wav(192_000, 1), 422, "at most 96000 Hz"),
+        (wav(16_000, 0), 422, "audio: "),
+        (wav(16_000, 200), 422, "audio: "),
+        (wav(0, 1), 422, "audio: "),
         (b"OggS" + bytes(16_000_000), 413, "larger than 16000000 bytes"),
         (b"OggS" + bytes(17_000_000), 413, "larger than a voice note may be"),
     ],
@@ -186,3 +235,83 @@ def test_random_bytes_after_every_signature(node: SpeechNode) -> None:
 
 def test_noise_is_no_damage(node: SpeechNode) -> None:
     assert node.transcribe(noise(1, random.Random(3))).status_code == 200
+
+
+def resident(node: SpeechNode) -> int:
+    """Bytes that the node's processes hold."""
+    total = 0
+    for pid in [node.process.pid, *descendants(node.process.pid)]:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return total
+
+
+def test_bombs_cost_no_memory(node: SpeechNode) -> None:
+    bomb = flac_bomb()
+    node.transcribe(bomb)
+    before = resident(node)
+
+    for _ in range(5):
+        assert_problem(node.transcribe(bomb), 413, "longer than 600 s")
+
+    assert resident(node) < before + 60_000_000, "a bomb has 115 MB of samples, and none is kept"
+
+
+def test_a_caller_who_hangs_up_in_the_middle_of_the_file(node: SpeechNode, note: bytes) -> None:
+    host, port = node.http.base_url.host, node.http.base_url.port
+    assert port is not None
+    head = (
+        f"POST /api/transcribe HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(note) + 500}\r\n"
+        f"Authorization: {node.http.headers['Authorization']}\r\n"
+        "Content-Type: multipart/form-data; boundary=x\r\n\r\n"
+        '--x\r\nContent-Disposition: form-data; name="audio"; filename="a"\r\n\r\n'
+    )
+    for _ in range(20):
+        with socket.create_connection((host, port), timeout=20) as caller:
+            caller.sendall(head.encode() + note[: len(note) // 2])
+
+    node.wait_held(0)
+    assert "unhandled error" not in node.log_text()
+
+
+def test_a_caller_who_hangs_up_while_it_waits_leaves_its_place(start_node: StartNode, note: bytes) -> None:
+    with start_node(top="queue_limit = 2\ndecoders = 1\nnum_workers = 1") as node:
+        node.wait_ready()
+        with node.frozen_decoders():
+            with pytest.raises(httpx.ReadTimeout):
+                node.http.post("/api/transcribe", files={"audio": ("note.ogg", note)}, timeout=2.0)
+
+            node.wait_held(0)
+        assert node.transcribe(note).json()["transcription"] == SENTENCE
+        assert "unhandled error" not in node.log_text()
+
+
+def test_one_client_cannot_fill_a_node(start_node: StartNode, note: bytes) -> None:
+    with start_node(top="queue_limit = 4\ndecoders = 1\nnum_workers = 1") as node:
+        node.wait_ready()
+        with node.frozen_decoders():
+            held = [node.begin(note, client="loud") for _ in range(2)]
+            node.wait_held(2)
+
+            refused = node.transcribe(note, client="loud")
+            assert_problem(refused, 429, "2 voice notes of this client are waiting already")
+            assert int(refused.headers["retry-after"]) >= 1
+            held.append(node.begin(note, client="quiet"))
+            node.wait_held(3)
+        assert {answer.result().json()["transcription"] for answer in held} == {SENTENCE}
+
+
+def test_memory_stays_flat(start_node: StartNode, note: bytes) -> None:
+    """The short form of `make bench-speech`, which has 5,000 notes."""
+    with start_node() as node:
+        node.wait_ready()
+        for _ in range(2):
+            for answer in [node.begin(note) for _ in range(16)]:
+                assert answer.result().status_code == 200
+        before = resident(node)
+
+        for _ in range(8):
+            for answer in [node.begin(note) for _ in range(16)]:
+                assert answer.result().status_code == 200
+
+        assert resident(node) < before * 1.15
