@@ -85,12 +85,18 @@ bench-unchanged-site: setup test-packages
 bench-ai: setup test-packages
 	$(BIN)/python -m tests.load.ai
 
-.PHONY: bench-crash bench-memory
+.PHONY: bench-crash bench-memory bench-seal
 bench-crash: setup test-packages
 	$(BIN)/python -m tests.load.crash
 
 bench-memory: setup test-packages
+	@which node npm chromium > /dev/null \
+		|| DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends nodejs npm chromium
 	$(BIN)/python -m tests.load.memory
+
+bench-seal: setup
+	$(BIN)/python -m tests.hosts setup
+	$(BIN)/python -m tests.load.seal
 
 # The servers that tests start privately, and the voice that speaks to the speech node.
 test-packages:

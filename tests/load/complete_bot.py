@@ -108,7 +108,7 @@ class CompleteBot:
             ports.append(urlsplit(proxy).port or 0)
         words = [PYTHON, "-I", "-S", str(LAUNCHER), "run", "--client", self.client, "--user", str(self.user)]
         words += ["--state", str(self.state), "--settings", str(self._settings)]
-        words += ["--release", str(self._release), "--memory-mib", "160", "--cpu-percent", "50"]
+        words += ["--release", str(self._release), "--memory-mib", "160", "--cpu-percent", "25"]
         words += ["--tasks", "64", "--open-files", "1024"]
         words += [word for port in ports for word in ("--port", str(port))]
         words += ["--keep-env", ",".join(["HOME", "LANG", *self._environment])]

@@ -38,12 +38,19 @@ class SealedBot:
         self.release.mkdir(exist_ok=True)
         shutil.copy(HOSTILE, self.release / "hostile.py")
 
-    def command(self, *what: str, ports: tuple[int, ...] = ()) -> list[str]:
+    def command(
+        self,
+        *what: str,
+        ports: tuple[int, ...] = (),
+        memory: int = MEMORY,
+        cpu: int = CPU,
+        tasks: int = TASKS,
+    ) -> list[str]:
         """The launcher's command line, with `hostile.py WHAT…` as the bot."""
         words = [PYTHON, "-I", "-S", str(LAUNCHER), "run", "--client", self.client, "--user", str(self.user)]
         words += ["--state", str(self.state), "--settings", str(self.settings)]
         words += ["--release", str(self.release), "--keep-env", "LANG", "--open-files", str(FILES)]
-        words += ["--memory-mib", str(MEMORY), "--cpu-percent", str(CPU), "--tasks", str(TASKS)]
+        words += ["--memory-mib", str(memory), "--cpu-percent", str(cpu), "--tasks", str(tasks)]
         words += [word for port in ports for word in ("--port", str(port))]
         return [*words, "--", PYTHON, "-I", "-S", str(self.release / "hostile.py"), *what]
 

@@ -31,7 +31,7 @@ from typing import Final, NamedTuple, NoReturn
 
 MIB: Final = 1 << 20
 SLICE: Final = "orbitbot-bots"  # systemd's slice, and the folder of the control groups where there is none
-CPU_PERIOD: Final = 100_000  # microseconds
+CPU_PERIOD: Final = 20_000  # microseconds; short, so that nobody takes the processor for long at a stretch
 FALLBACK_NICE: Final = 5  # where nothing bounds the processor
 FALLBACK_DATA: Final = 256 * MIB  # Go and threads reserve more than they use; beside the bot's own memory
 WITHOUT_SWAP_ACCOUNTING: Final = {"memory.memsw.limit_in_bytes", "memory.swap.max"}  # are then not there
@@ -204,6 +204,7 @@ def _scope(client: str, limits: Limits) -> list[str]:
         "MemoryMax": f"{limits.memory}M",
         "MemorySwapMax": "0",
         "CPUQuota": f"{limits.cpu}%",
+        "CPUQuotaPeriodSec": f"{CPU_PERIOD}us",
         "TasksMax": str(limits.tasks),
     }
     command = ["systemd-run", "--scope", "--quiet", "--collect", f"--slice={SLICE}.slice"]
