@@ -16,6 +16,7 @@ from orbitbot.bot.models import QueuedReport, Turn
 from orbitbot.bot.turn_request import TurnRequest
 from orbitbot.contracts.bot import GENERATION_HEADER, BotSettings, BotStatus
 from orbitbot.contracts.commands import Command, CommandResult, Commands
+from orbitbot.contracts.journal import JournalExcerpt, JournalTaken
 from orbitbot.contracts.messages import MessageAnswer
 from orbitbot.contracts.pairing import PairingEvent
 from orbitbot.contracts.reports import ReportsAccepted
@@ -134,6 +135,17 @@ class GatewayClient:
         body = msgspec.json.encode({"reports": [msgspec.Raw(each.body) for each in reports]})
         reply = await self._call("POST", f"{self._base}/reports", lambda: body)
         _decode(reply, ReportsAccepted)
+
+    async def send_journal(self, excerpt: JournalExcerpt) -> JournalTaken:
+        """Hand over a part of the journal, after the database was restored.
+
+        Raises:
+            GatewayAway: keep it and try again.
+            GatewayRefused: the gateway does not take it.
+        """
+        body = msgspec.json.encode(excerpt)
+        reply = await self._call("POST", f"{self._base}/journal", lambda: body)
+        return _decode(reply, JournalTaken)
 
     async def put_status(self, status: BotStatus, *, read_timeout: float = STATUS_TIMEOUT) -> BotSettings:
         """Say how the bot is; the answer is what it runs by.

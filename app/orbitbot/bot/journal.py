@@ -25,7 +25,8 @@ from orbitbot.bot.models import (
     Turn,
 )
 from orbitbot.contracts.bot import BotSettings
-from orbitbot.contracts.messages import SilenceReason
+from orbitbot.contracts.journal import JournaledTurn
+from orbitbot.contracts.messages import Member, SilenceReason
 from orbitbot.contracts.reports import Delivery, SetAside
 from orbitbot.foundation.errors import OrbitBotError, Unavailable
 
@@ -398,6 +399,90 @@ class Journal:
                 """,
                 (msgspec.json.encode(settings),),
             )
+
+    # After a restore of the database
+
+    def told_after(self) -> str:
+        """The id of the restore after which everything was told again; empty for none."""
+        rows = self._read("SELECT value FROM state WHERE key = 'told_after'")
+        return str(rows[0][0], "utf-8") if rows else ""
+
+    def keep_told_after(self, restored_id: str) -> None:
+        """Everything since this restore's moment was told."""
+        with self._transaction():
+            self._db.execute(
+                """
+                INSERT INTO state VALUES ('told_after', ?)
+                ON CONFLICT (key) DO UPDATE SET value = excluded.value
+                """,
+                (restored_id.encode(),),
+            )
+
+    def settled_turns(self, since: float, after: int, limit: int) -> list[tuple[int, JournaledTurn]]:
+        """Turns that the gateway has settled and that were under way at the Unix time `since` or later.
+
+        Args:
+            after: the position of the last one of the batch before; 0 for the first batch.
+
+        Returns:
+            At most `limit` positions and turns, in order.
+        """
+        rows = self._read(
+            """
+            SELECT seq, id, contact, state, reason, maybe_repeated, fixed_at, finished_at FROM turns
+            WHERE seq > ? AND state <> 'fixed' AND (finished_at IS NULL OR finished_at >= ?)
+            ORDER BY seq LIMIT ?
+            """,
+            after,
+            since,
+            limit,
+        )
+        found = []
+        for seq, turn_id, contact, state, reason, repeated, fixed_at, finished_at in rows:
+            members = [
+                _message(row)
+                for row in self._read(
+                    f"SELECT {_MESSAGE} FROM inbound WHERE turn_id = ? ORDER BY seq",  # noqa: S608  (constant)
+                    turn_id,
+                )
+            ]
+            turn = JournaledTurn(
+                id=turn_id,
+                contact=contact,
+                type="voice" if any(each.type == "voice" for each in members) else "text",
+                message="\n".join(each.text for each in members if each.type == "text"),
+                members=[Member(each.id, each.type, each.sent_at, each.journaled_at) for each in members],
+                state=state,
+                fixed_at=fixed_at,
+                finished_at=finished_at,
+                reason=reason,
+                response="\n".join(part.text for part in self.parts(turn_id)),
+                maybe_repeated=bool(repeated),
+            )
+            found.append((seq, turn))
+        return found
+
+    def set_aside_since(self, since: float, after: int, limit: int) -> list[tuple[int, SetAside]]:
+        """Messages set aside at the Unix time `since` or later, as `settled_turns` gives turns."""
+        rows = self._read(
+            """
+            SELECT seq, id, contact, type, sent_at, journaled_at, set_aside FROM inbound
+            WHERE seq > ? AND set_aside IS NOT NULL AND journaled_at >= ? ORDER BY seq LIMIT ?
+            """,
+            after,
+            since,
+            limit,
+        )
+        return [
+            (
+                seq,
+                SetAside(
+                    message_id=message_id, from_=contact, type=kind, sent_at=sent_at,
+                    journaled_at=journaled_at, reason=reason, at=journaled_at,
+                ),
+            )
+            for seq, message_id, contact, kind, sent_at, journaled_at, reason in rows
+        ]  # fmt: skip
 
     # Keeping it small
 

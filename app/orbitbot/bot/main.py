@@ -32,6 +32,7 @@ from orbitbot.bot.pairing import Observing, PairingReporter
 from orbitbot.bot.process_guard import AlreadyRunning, hold_lock
 from orbitbot.bot.receiving import Receiver
 from orbitbot.bot.reports import ReportQueue
+from orbitbot.bot.resync import Resync
 from orbitbot.bot.settings import ProcessSettings, load_process_settings
 from orbitbot.bot.sign_of_life import SignOfLife
 from orbitbot.bot.turns import TurnTaker
@@ -99,10 +100,7 @@ class Bot:
         stop, superseded = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
         began = loop.time()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        # The launcher blocks them (see roles/client/files/launch_bot.py); one that came meanwhile comes now.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
+        _stop_by_signal(loop, stop)
 
         def give_up() -> None:
             superseded.set()
@@ -134,7 +132,7 @@ class Bot:
             gateway,
             channel=settings.channel,
             generation=settings.generation,
-            on_settings=lambda: turns.settings_changed(),  # noqa: PLW0108  (`turns` is made below)
+            on_settings=lambda: settings_changed(),  # noqa: PLW0108  (made below)
             retry_ceiling=ceiling,
         )
         deliverer = Deliverer(
@@ -163,6 +161,12 @@ class Bot:
         )
         fetcher = MediaFetcher(journal, media, channel, on_settled=turns.notify, ceiling=ceiling)
 
+        resync = Resync(journal, gateway, settings=lambda: sign_of_life.settings, retry_ceiling=ceiling)
+
+        def settings_changed() -> None:
+            turns.settings_changed()
+            resync.settings_changed()
+
         pairing = PairingReporter(gateway)
         commands = CommandLoop(
             gateway,
@@ -182,6 +186,7 @@ class Bot:
             _endless("pairing", pairing.run()),
             _endless("commands", commands.run()),
             _endless("reports", reports.run()),
+            _endless("resync", resync.run()),
             _endless("voice notes", fetcher.run()),
             _endless("housekeeping", keep_house(journal, media, sign_of_life, reports.notify)),
         ]
@@ -209,6 +214,14 @@ class Bot:
         if superseded.is_set():
             return await _leave_to_the_other(began)
         return EXIT_BROKEN if broken else 0
+
+
+def _stop_by_signal(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """SIGTERM and SIGINT set `stop`."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    # The launcher blocks them (see roles/client/files/launch_bot.py); one that came meanwhile comes now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGINT})
 
 
 async def _leave_to_the_other(began: float) -> int:

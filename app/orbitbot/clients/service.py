@@ -139,6 +139,7 @@ class ClientService:
             client = _present(await store.read(connection, client_id), client_id)
             changed = await store.write_bot(connection, client_id, status)
             configuration = await store.read_configuration(connection, client_id)
+            restored_id, restored_since = await store.read_restore(connection)
         settings = configuration.settings
         runs_by = BotSettings(
             config_version=configuration.version,
@@ -148,6 +149,8 @@ class ClientService:
             max_typing_seconds=settings.max_typing_seconds,
             answer_groups=settings.answer_groups,
             muted=client.state != "active",
+            restored_id=restored_id,
+            restored_since=restored_since,
         )
         return runs_by, changed
 

@@ -105,6 +105,10 @@ SET state = EXCLUDED.state, reason = EXCLUDED.reason, until = EXCLUDED.until,
                        THEN bot_status.state_since ELSE EXCLUDED.state_since END
 """
 
+_READ_RESTORE = """
+SELECT id, extract(epoch FROM since)::double precision FROM restores ORDER BY at DESC, id LIMIT 1
+"""
+
 _LOCK_BOT_STATE = "SELECT state, reason, until, number FROM bot_status WHERE client_id = %s FOR UPDATE"
 
 _READ_BOT = """
@@ -212,6 +216,12 @@ async def read_configuration(connection: Connection, client_id: str) -> Configur
     async with connection.cursor(row_factory=class_row(Configuration)) as cursor:
         await cursor.execute(_READ_CONFIGURATION, (client_id,))
         return await cursor.fetchone() or Configuration()
+
+
+async def read_restore(connection: Connection) -> tuple[str, float]:
+    """Id and moment (Unix time) of the last restore that the client's rows come from; none is "" and 0."""
+    row = await (await connection.execute(_READ_RESTORE)).fetchone()
+    return (row[0], row[1]) if row else ("", 0.0)
 
 
 async def write_bot(connection: Connection, client_id: str, status: BotStatus) -> bool:

@@ -63,3 +63,5 @@ class BotSettings(msgspec.Struct, rename="camel"):
     answer_groups: bool = False
     muted: bool = False
     fleet_numbers: list[str] = []  # numbers of this fleet's own bots: never answered
+    restored_id: str = ""  # the last restore of the database or of this client; a new one begins a resync
+    restored_since: float = 0.0  # Unix time of the moment that was restored

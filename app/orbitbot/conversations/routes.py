@@ -7,6 +7,7 @@ from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath, QueryParameter
 
 from orbitbot.clients.routes import open_client
+from orbitbot.contracts.journal import JournalExcerpt, JournalTaken
 from orbitbot.contracts.reports import Reports, ReportsAccepted
 from orbitbot.contracts.stats import Stats
 from orbitbot.contracts.why import Story
@@ -27,6 +28,17 @@ async def report(request: AnyRequest, client_id: FromPath[str], ledger: LedgerSe
     """Deliveries, and messages set aside with the reason; at most 200 at once, harmless when repeated."""
     open_client(request, client_id, "bot")
     return ReportsAccepted(accepted=await ledger.report(client_id, await read_json(request, Reports)))
+
+
+@post(
+    "/api/clients/{client_id:str}/journal",
+    status_code=200,
+    summary="After a restore (bots)",
+)
+async def take_back(request: AnyRequest, client_id: FromPath[str], ledger: LedgerService) -> JournalTaken:
+    """What a bot's journal has and the restored ledger may lack; harmless when repeated."""
+    open_client(request, client_id, "bot")
+    return JournalTaken(added=await ledger.take_back(client_id, await read_json(request, JournalExcerpt)))
 
 
 @get("/api/clients/{client_id:str}/messages/{message_id:str}/why", summary="The story of a message")
@@ -57,7 +69,7 @@ def conversation_routes(ledger: Ledger, statistics: Statistics, database: Databa
     """The routes of this module, with what they need."""
     return Router(
         "/",
-        route_handlers=[report, why, stats],
+        route_handlers=[report, take_back, why, stats],
         dependencies={
             "ledger": Provide(lambda: ledger, sync_to_thread=False),
             "statistics": Provide(lambda: statistics, sync_to_thread=False),

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 from psycopg.errors import ForeignKeyViolation
 
+from orbitbot.contracts.journal import MAX_TURNS, JournaledTurn, JournalExcerpt
 from orbitbot.contracts.reports import Delivery, Reports, SetAside
 from orbitbot.conversations import store
 from orbitbot.conversations.models import Answer, NewTurn, Turn
@@ -194,6 +195,55 @@ class Ledger:
                 extra={"client_id": client_id, "turns": sorted(unknown), "action": "report"},
             )
         return len(aside) + sum(report.turn in known for report in deliveries)
+
+    async def take_back(self, client_id: str, excerpt: JournalExcerpt) -> int:
+        """Store what a bot's journal has and the ledger lacks; what the ledger has settled stays as it is.
+
+        Returns:
+            How many turns and messages set aside were added or brought forward.
+
+        Raises:
+            InvalidInput: too much at once, or a value that cannot be; nothing is stored then.
+            NotFound: there is no such client.
+        """
+        if len(excerpt.turns) > MAX_TURNS:
+            raise InvalidInput("turns", f"has {len(excerpt.turns)} turns, at most {MAX_TURNS} are allowed")
+        if len(excerpt.set_aside) > MAX_REPORTS:
+            raise InvalidInput(
+                "setAside", f"has {len(excerpt.set_aside)} messages, at most {MAX_REPORTS} are allowed"
+            )
+        for index, turn in enumerate(excerpt.turns):
+            _check_journaled(turn, f"turns[{index}]")
+        for index, report in enumerate(excerpt.set_aside):
+            _check_report(report, f"setAside[{index}]")
+        async with self._writing(client_id) as connection:
+            added = 0
+            for turn in excerpt.turns:
+                added += await store.take_back(connection, client_id, turn)
+            if excerpt.set_aside:
+                known = await store.known_messages(
+                    connection, client_id, [each.message_id for each in excerpt.set_aside]
+                )
+                await store.set_aside(connection, client_id, excerpt.set_aside)
+                added += sum(each.message_id not in known for each in excerpt.set_aside)
+        return added
+
+
+def _check_journaled(turn: JournaledTurn, field: str) -> None:
+    check_strings(turn, field=field)
+    check_id(turn.id, f"{field}.id")
+    check_id(turn.contact, f"{field}.contact")
+    check_time(turn.fixed_at, f"{field}.fixedAt")
+    if turn.finished_at is not None:
+        check_time(turn.finished_at, f"{field}.finishedAt")
+    if (turn.finished_at is None) != (turn.state in ("answered", "delivering")):
+        raise InvalidInput(f"{field}.finishedAt", f"does not go with state {turn.state}")
+    if not turn.members:
+        raise InvalidInput(f"{field}.members", "must not be empty")
+    for index, member in enumerate(turn.members):
+        check_id(member.id, f"{field}.members[{index}].id")
+        check_time(member.sent_at, f"{field}.members[{index}].sentAt")
+        check_time(member.journaled_at, f"{field}.members[{index}].journaledAt")
 
 
 def _check_report(report: SetAside | Delivery, field: str) -> None:

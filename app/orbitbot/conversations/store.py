@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg.rows import class_row
 
+from orbitbot.contracts.journal import JournaledTurn
 from orbitbot.contracts.reports import Delivery, SetAside
 from orbitbot.conversations.models import Answer, MessageRow, NewTurn, Turn
 from orbitbot.foundation.database import Connection
@@ -159,6 +160,42 @@ SET state = 'failed', reason = %(reason)s, finished_at = to_timestamp(%(at)s),
 WHERE client_id = %(client_id)s AND id = %(id)s AND state NOT IN ('delivered', 'silenced', 'failed')
 """
 
+# After a restore. A turn that the ledger has not settled is brought forward; the bot knows how it ended.
+_TAKE_BACK = """
+INSERT INTO turns (client_id, id, contact, type, origin, fingerprint, message, state, reason, response,
+                   maybe_repeated, journaled_at, received_at, answered_at, delivering_at, finished_at)
+VALUES (%(client_id)s, %(id)s, %(contact)s, %(type)s, 'bot', sha256(convert_to('journal:' || %(id)s, 'UTF8')),
+        %(message)s, %(state)s, %(reason)s, %(response)s, %(maybe_repeated)s, to_timestamp(%(journaled_at)s),
+        to_timestamp(%(fixed_at)s),
+        CASE WHEN %(response)s <> '' THEN to_timestamp(%(fixed_at)s) END,
+        CASE WHEN %(state)s = 'delivering' THEN to_timestamp(%(fixed_at)s) END,
+        to_timestamp(%(finished_at)s))
+ON CONFLICT (client_id, id) DO UPDATE
+SET state = EXCLUDED.state, reason = EXCLUDED.reason, finished_at = EXCLUDED.finished_at,
+    response = CASE turns.response WHEN '' THEN EXCLUDED.response ELSE turns.response END,
+    answered_at = coalesce(turns.answered_at, EXCLUDED.answered_at),
+    delivering_at = coalesce(turns.delivering_at, EXCLUDED.delivering_at),
+    maybe_repeated = turns.maybe_repeated OR EXCLUDED.maybe_repeated,
+    claimed_by = NULL, claimed_until = NULL
+WHERE turns.state NOT IN ('delivered', 'silenced', 'failed') AND turns.state <> EXCLUDED.state
+"""
+
+_TAKE_BACK_MESSAGE = """
+INSERT INTO messages (client_id, id, turn_id, contact, type, sent_at, journaled_at)
+VALUES (%(client_id)s, %(id)s, %(turn)s, %(contact)s, %(type)s, to_timestamp(%(sent_at)s),
+        to_timestamp(%(journaled_at)s))
+ON CONFLICT (client_id, id) DO NOTHING
+"""
+
+_TAKE_BACK_EXCHANGE = """
+INSERT INTO exchanges (client_id, turn_id, contact, question, answer, model, source, created_at)
+VALUES (%(client_id)s, %(id)s, %(contact)s, %(message)s, %(response)s, '', 'journal',
+        to_timestamp(%(fixed_at)s))
+ON CONFLICT (client_id, turn_id) DO NOTHING
+"""
+
+_KNOWN_MESSAGES = "SELECT id FROM messages WHERE client_id = %s AND id = ANY(%s)"
+
 _KNOWN_TURNS = "SELECT id FROM turns WHERE client_id = %s AND id = ANY(%s)"
 
 
@@ -285,6 +322,47 @@ async def known_turns(connection: Connection, client_id: str, turn_ids: Sequence
     """Which of these turns the ledger has."""
     rows = await (await connection.execute(_KNOWN_TURNS, (client_id, list(turn_ids)))).fetchall()
     return {row[0] for row in rows}
+
+
+async def known_messages(connection: Connection, client_id: str, message_ids: Sequence[str]) -> set[str]:
+    """Which of these messages the ledger has."""
+    rows = await (await connection.execute(_KNOWN_MESSAGES, (client_id, list(message_ids)))).fetchall()
+    return {row[0] for row in rows}
+
+
+async def take_back(connection: Connection, client_id: str, turn: JournaledTurn) -> int:
+    """Store a turn of a bot's journal with messages and exchange; 1 if the ledger lacked it, else 0."""
+    fields: dict[str, Any] = {
+        "client_id": client_id,
+        "id": turn.id,
+        "contact": turn.contact,
+        "type": turn.type,
+        "message": turn.message,
+        "state": turn.state,
+        "reason": turn.reason,
+        "response": turn.response,
+        "maybe_repeated": turn.maybe_repeated,
+        "journaled_at": min(member.journaled_at for member in turn.members),
+        "fixed_at": turn.fixed_at,
+        "finished_at": turn.finished_at,
+    }
+    added = (await connection.execute(_TAKE_BACK, fields)).rowcount
+    for member in turn.members:
+        await connection.execute(
+            _TAKE_BACK_MESSAGE,
+            {
+                "client_id": client_id,
+                "id": member.id,
+                "turn": turn.id,
+                "contact": turn.contact,
+                "type": member.type,
+                "sent_at": member.sent_at,
+                "journaled_at": member.journaled_at,
+            },
+        )
+    if turn.message and turn.response:
+        await connection.execute(_TAKE_BACK_EXCHANGE, fields)
+    return added
 
 
 async def set_aside(connection: Connection, client_id: str, reports: Sequence[SetAside]) -> None:

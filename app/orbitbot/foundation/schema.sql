@@ -171,7 +171,7 @@ CREATE TABLE public.exchanges (
     provider_ms double precision DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     silenced_reason text,
-    CONSTRAINT exchanges_source_check CHECK ((source = ANY (ARRAY['provider'::text, 'faq'::text, 'no_answer'::text, 'not_heard'::text, 'cache'::text, 'plugin'::text, 'budget'::text, 'get_back'::text, 'silenced'::text])))
+    CONSTRAINT exchanges_source_check CHECK ((source = ANY (ARRAY['provider'::text, 'faq'::text, 'no_answer'::text, 'not_heard'::text, 'cache'::text, 'plugin'::text, 'budget'::text, 'get_back'::text, 'silenced'::text, 'journal'::text])))
 );
 
 ALTER TABLE ONLY public.exchanges FORCE ROW LEVEL SECURITY;
@@ -283,6 +283,15 @@ CREATE TABLE public.reservations (
 );
 
 ALTER TABLE ONLY public.reservations FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.restores (
+    id text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    since timestamp with time zone NOT NULL,
+    client_id text
+);
+
+ALTER TABLE ONLY public.restores FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.spending (
     client_id text NOT NULL,
@@ -405,6 +414,9 @@ ALTER TABLE ONLY public.question_sets
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_pkey PRIMARY KEY (client_id, id);
 
+ALTER TABLE ONLY public.restores
+    ADD CONSTRAINT restores_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.spending
     ADD CONSTRAINT spending_pkey PRIMARY KEY (client_id, day, model, own_key);
 
@@ -437,6 +449,8 @@ CREATE INDEX pairing_links_client ON public.pairing_links USING btree (client_id
 CREATE INDEX question_runs_started ON public.question_runs USING btree (client_id, started_at);
 
 CREATE INDEX reservations_day ON public.reservations USING btree (client_id, day);
+
+CREATE INDEX restores_at ON public.restores USING btree (at);
 
 CREATE INDEX turns_contact ON public.turns USING btree (client_id, contact);
 
@@ -559,6 +573,8 @@ CREATE POLICY every_client ON public.question_sets TO orbitbot_operator USING (t
 
 CREATE POLICY every_client ON public.reservations TO orbitbot_operator USING (true);
 
+CREATE POLICY every_client ON public.restores TO orbitbot_operator USING (true);
+
 CREATE POLICY every_client ON public.spending TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.summaries TO orbitbot_operator USING (true);
@@ -605,6 +621,8 @@ CREATE POLICY one_client ON public.question_sets USING ((client_id = ( SELECT pu
 
 CREATE POLICY one_client ON public.reservations USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
+CREATE POLICY one_client ON public.restores USING (((client_id IS NULL) OR (client_id = ( SELECT public.current_client() AS current_client))));
+
 CREATE POLICY one_client ON public.spending USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.summaries USING ((client_id = ( SELECT public.current_client() AS current_client)));
@@ -624,6 +642,8 @@ ALTER TABLE public.question_runs ENABLE ROW LEVEL SECURITY;
 ALTER TABLE public.question_sets ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.reservations ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.restores ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.spending ENABLE ROW LEVEL SECURITY;
 
@@ -679,7 +699,7 @@ GRANT SELECT ON TABLE public.erasures TO orbitbot_operator;
 
 GRANT SELECT,DELETE ON TABLE public.exchanges TO orbitbot_operator;
 GRANT SELECT,INSERT ON TABLE public.exchanges TO orbitbot_ai;
-GRANT SELECT,DELETE ON TABLE public.exchanges TO orbitbot_gateway;
+GRANT SELECT,INSERT,DELETE ON TABLE public.exchanges TO orbitbot_gateway;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO orbitbot_gateway;
 GRANT SELECT,DELETE,UPDATE ON TABLE public.messages TO orbitbot_operator;
@@ -708,6 +728,9 @@ GRANT SELECT ON TABLE public.question_sets TO orbitbot_operator;
 GRANT SELECT,INSERT,DELETE ON TABLE public.reservations TO orbitbot_ai;
 GRANT SELECT ON TABLE public.reservations TO orbitbot_gateway;
 GRANT SELECT ON TABLE public.reservations TO orbitbot_operator;
+
+GRANT SELECT ON TABLE public.restores TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.restores TO orbitbot_operator;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.spending TO orbitbot_ai;
 GRANT SELECT ON TABLE public.spending TO orbitbot_gateway;

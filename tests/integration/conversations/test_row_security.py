@@ -35,6 +35,7 @@ INSERT INTO client_events (client_id, kind) VALUES (%(c)s, 'k');
 INSERT INTO question_sets (client_id, name, questions, author) VALUES (%(c)s, 'n', '[]', 'a');
 INSERT INTO question_runs (client_id, id, set_name, draft_digest, state, questions, author)
     VALUES (%(c)s, gen_random_uuid(), 'n', 'd', 'done', 1, 'a');
+INSERT INTO restores (id, since, client_id) VALUES (%(c)s, now(), %(c)s);
 INSERT INTO erasures (client_id, id, author, counts) VALUES (%(c)s, gen_random_uuid(), 'a', '{}');
 """
 
@@ -77,7 +78,7 @@ def test_every_table_with_a_client_is_known_and_secured(filled: Database) -> Non
         "clients", "client_configs", "credentials", "bot_status", "turns", "messages", "exchanges",
         "commands", "pairings", "pairing_links",
         "ai_calls", "spending", "reservations", "provider_keys", "summaries", "contact_facts", "paused_chats",
-        "client_events", "question_sets", "question_runs", "erasures",
+        "client_events", "question_sets", "question_runs", "erasures", "restores",
     }  # fmt: skip
     with filled.connect("postgres") as superuser:
         for table, column in tables.items():
