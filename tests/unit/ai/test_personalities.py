@@ -1,9 +1,14 @@
 """Every shipped starter personality can be configured, and is of use without a language model."""
 
+import msgspec
 import pytest
 
 from orbitbot.ai.faq import FaqIndex
+from orbitbot.ai.models import Profile
+from orbitbot.ai.personality import PLACEHOLDERS, render
 from orbitbot.contracts.bot import BotSettings
+from orbitbot.contracts.configure import Business, Opening, Price
+from orbitbot.contracts.placeholders import PLACEHOLDER_NAMES, unknown_placeholders
 from tests.support.personalities import DIRECTORY, load
 
 FILES = sorted(path.name for path in DIRECTORY.glob("*.toml"))
@@ -11,6 +16,10 @@ PRODUCTS = (
     "arroz", "feijão", "café", "açúcar", "leite", "farinha", "óleo", "macarrão", "sal", "queijo", "pão",
     "água", "carne", "manteiga",
 )  # fmt: skip
+
+
+def test_every_placeholder_stands_for_something() -> None:
+    assert set(PLACEHOLDERS) == set(PLACEHOLDER_NAMES)
 
 
 def test_there_are_some() -> None:
@@ -58,3 +67,29 @@ def test_the_bakery_names_the_pace_of_a_shop_that_sets_none() -> None:
     assert f"waits {defaults.quiet_seconds:g} s for the end of a burst" in text
     assert f"types {defaults.typing_characters_per_second:g} characters a second" in text
     assert f"for at most {defaults.max_typing_seconds:g} s." in text
+
+
+KINDS = (
+    "restaurant", "barber", "clinic", "shop", "estate-agent", "lawyer", "school", "freelancer", "support",
+    "friendly", "formal", "developer",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ["pt", "en"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_starter_reads_well_with_and_without_what_the_business_enters(kind: str, language: str) -> None:
+    personality, settings = load(f"{kind}.{language}.toml")
+    assert unknown_placeholders(personality) == []
+    bare = render(Profile("a1", "1", "Casa Boa", language, "UTC", personality, settings))
+    assert "Casa Boa" in bare
+    assert "{{" not in bare
+    assert not [line for line in bare.splitlines() if line.endswith(": ")]
+    hours = [Opening(["mon", "tue", "wed"], "08:00", "18:00")]
+    business = Business(address="Rua A, 1", hours=hours, prices=[Price("X", "R$ 1")])
+    settings = msgspec.structs.replace(settings, business=business)
+    filled = render(Profile("a1", "1", "Casa Boa", language, "UTC", personality, settings))
+    assert "Rua A, 1" in filled
+    assert "- X: R$ 1" in filled
+    when = {"pt": "segunda a quarta: das 08:00 às 18:00", "en": "Monday to Wednesday: 08:00 to 18:00"}
+    assert when[language] in filled
+    assert len(filled) > len(bare)
