@@ -19,9 +19,10 @@ PATIENCE: Final = 60.0  # seconds that one post may take; nginx waits as long
 
 @dataclass
 class Posted:
-    """One message: its key, and what the API said."""
+    """One message: its key and its contact, and what the API said."""
 
     key: str
+    contact: str
     status: int
     response: str = ""
 
@@ -95,5 +96,7 @@ def post(api: Api, client: str, contact: str, key: str) -> Posted:
         timeout=PATIENCE,
     )
     if answer.status_code != httpx.codes.OK:
-        return Posted(key, answer.status_code)
-    return Posted(key, answer.status_code, msgspec.json.decode(answer.content, type=MessageAnswer).response)
+        return Posted(key, contact, answer.status_code)
+    return Posted(
+        key, contact, answer.status_code, msgspec.json.decode(answer.content, type=MessageAnswer).response
+    )

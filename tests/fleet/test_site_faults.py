@@ -61,7 +61,7 @@ def test_nothing_acknowledged_is_lost_with_the_power_of_the_database_host(site: 
         load.wait_for_answers(5, READY)
     with site.api() as api:
         for each in acknowledged:
-            assert post(api, "padaria", "5511977770000", each.key) == each, "another answer to the same key"
+            assert post(api, "padaria", each.contact, each.key) == each, "another answer to the same key"
     wait_for(lambda: ready(site), "both gateways", READY)
 
 
