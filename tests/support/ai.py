@@ -59,7 +59,7 @@ def ai_service(
     keys: Keys,
     redis: RedisServer | None = None,
     breaker_failures: int = 1000,
-    more: str = "",
+    top: str = "",
 ) -> Service:
     """An AI service with two worker processes, not yet started; its files are in `directory`."""
     port = free_port()
@@ -67,7 +67,8 @@ def ai_service(
     sealing_secret_file = directory / "sealing-secret"
     sealing_secret_file.write_text(SEALING_SECRET)
     settings_file.write_text(
-        _SETTINGS.format(
+        f"{top}\n"
+        + _SETTINGS.format(
             keys=keys,
             port=port,
             database=database,
@@ -79,7 +80,6 @@ def ai_service(
             redis_password_file=redis.password_file if redis else "",
             breaker_failures=breaker_failures,
         )
-        + more
     )
     command = [ORBITBOT, "ai", "--settings", str(settings_file)]
     return Service(name, command, directory / f"{name}.log", f"http://127.0.0.1:{port}")
