@@ -179,3 +179,23 @@ def test_a_stop_does_not_wait_long_for_a_send_that_hangs(tmp_path: Path) -> None
         await life.crash()
 
     run_virtually(live())
+
+
+def test_what_the_channel_refuses_for_good_fails_and_is_reported(tmp_path: Path) -> None:
+    async def live() -> None:
+        channel, gateway = RecordingChannel(idempotent_send=False), ScriptedGateway(answer=TWO_PARTS)
+        life = Life(tmp_path, channel, gateway)
+        life.receive(text(0))
+        while not gateway.turns:  # noqa: ASYNC110  (in virtual time)
+            await asyncio.sleep(0.1)
+        (turn,) = gateway.turns
+        channel.trouble[f"{turn}-1"] = "refused"
+        await life.finish()
+        assert channel.arrived == []
+        reports = [msgspec.json.decode(body, type=Delivery) for body in gateway.reports]
+        assert [(each.state, each.reason) for each in reports] == [
+            ("delivering", ""),
+            ("failed", "whatsapp-406"),
+        ]
+
+    run_virtually(live())

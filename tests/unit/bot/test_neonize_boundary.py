@@ -3,6 +3,7 @@ and events that WhatsApp sends to nobody on purpose. No library is loaded.
 """
 
 import asyncio
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -133,6 +134,17 @@ async def test_replaced_again_and_again_it_waits_longer_each_time(bot: Any) -> N
         bot.channel._decide = lambda verdict: pauses.append(verdict.pause)
         FakeSession.made[0].event("StreamReplaced")
     assert pauses == [60, 120, 240, 480, 960, 1800, 1800]
+
+
+async def test_a_phone_that_is_silent_for_long_is_warned_of(bot: Any) -> None:
+    FakeSession.made[0].event("PairStatus", Error="", ID=SimpleNamespace(User="5511"))
+    FakeSession.made[0].event("Connected")
+    assert bot.states[-1] == ("connected", "")
+    bot.channel._file.phone.seen_at = time.time() - 11.5 * 86_400
+    async with asyncio.timeout(20):
+        while "silent for 11 days" not in bot.states[-1][1]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert bot.states[-1][0] == "connected"
 
 
 async def test_an_event_of_a_kind_that_nobody_knows_is_let_be(bot: Any) -> None:

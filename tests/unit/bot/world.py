@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from orbitbot.bot.channels.channel import NotSent, Observer, Outbound, Receive
+from orbitbot.bot.channels.channel import NotSent, Observer, Outbound, Receive, Undeliverable
 from orbitbot.bot.delivery import Deliverer
 from orbitbot.bot.gateway import Outcome
 from orbitbot.bot.journal import Journal
@@ -28,7 +28,8 @@ class RecordingChannel:
 
     Args:
         latency: seconds before and again after the message has left, in which a bot may die.
-        trouble: send ids whose next send fails: `not_sent`, or `broken` (it may have left, and has).
+        trouble: send ids whose next send fails: `not_sent`, `refused` for good, or `broken` (it may have
+            left, and has).
     """
 
     def __init__(self, *, idempotent_send: bool, latency: float = 0.0) -> None:
@@ -47,6 +48,8 @@ class RecordingChannel:
     async def send(self, message: Outbound) -> None:
         await asyncio.sleep(self.latency)
         trouble = self.trouble.pop(message.send_id, "")
+        if trouble == "refused":
+            raise Undeliverable("WhatsApp refuses the message: 406", "whatsapp-406")
         if trouble == "not_sent":
             raise NotSent("no network")
         if not (self.idempotent_send and any(each.send_id == message.send_id for each in self.arrived)):

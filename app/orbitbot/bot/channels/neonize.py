@@ -59,6 +59,7 @@ FIRST_CODE: Final = 60.0  # seconds that the first code of a round is good for
 LATER_CODE: Final = 20.0  # … and each other one
 ROUND: Final = FIRST_CODE + (CODES - 1) * LATER_CODE
 SETTLED: Final = 5.0  # seconds after which a new connection has calmed down
+PHONE_SILENT: Final = 10 * 86_400.0  # seconds without a sign of life of the phone before a warning
 HANG_TIME: Final = 10.0  # seconds that a session may take to end before the process gives itself up
 UNREAD_PER_CHAT: Final = 50  # messages that are marked as read together
 OUTREACH_LOCKED: Final = 463  # WhatsApp's error: this account may not write to this contact now
@@ -327,6 +328,7 @@ class NeonizeChannel:
             asked, now = self._look_now.is_set(), _now()
             self._look_now.clear()
             self._unlock()
+            self._warn_of_silent_phone()
             if self._state in {"waiting_for_pairing", "passkey_required"} and self._code_index:
                 if now - self._round_began > ROUND + self._pace.look + 5.0:
                     return self._round_over()
@@ -536,6 +538,8 @@ class NeonizeChannel:
     def _see_phone(self, source: Any, at: float) -> None:
         if source.IsFromMe and source.Sender.Device == 0 and self._file.seen(at):
             self._tell_account()
+            if self._state == "connected":
+                self._set("connected")  # without a warning
 
     def _set(self, state: BotState, reason: str = "", *, until: float | None = None) -> None:
         self._state = state
@@ -584,6 +588,16 @@ class NeonizeChannel:
             self._set("restricted", "WhatsApp lets this number open no conversation now", until=until)
         elif not self._locked and self._state == "restricted":
             self._set("connected")
+
+    def _warn_of_silent_phone(self) -> None:
+        """Say so before the phone's two silent weeks are over: WhatsApp drops the link after them."""
+        seen_at = self._file.phone.seen_at
+        silent = 0.0 if seen_at is None else time.time() - seen_at
+        if self._state == "connected" and silent > PHONE_SILENT:
+            days = int(silent // 86_400)
+            self._set(
+                "connected", f"the phone has been silent for {days} days: after 14 WhatsApp drops the link"
+            )
 
     def _explain(self, message: Outbound, error: str) -> None:
         """Raise what an error of neonize's send means, unless it leaves that open."""
