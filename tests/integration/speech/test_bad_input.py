@@ -305,13 +305,13 @@ def test_memory_stays_flat(start_node: StartNode, note: bytes) -> None:
     """The short form of `make bench-speech`, which has 5,000 notes."""
     with start_node() as node:
         node.wait_ready()
-        for _ in range(2):
-            for answer in [node.begin(note) for _ in range(16)]:
+        for _ in range(3):
+            for answer in [node.begin(note) for _ in range(8)]:
                 assert answer.result().status_code == 200
         before = resident(node)
 
-        for _ in range(8):
-            for answer in [node.begin(note) for _ in range(16)]:
+        for _ in range(6):
+            for answer in [node.begin(note) for _ in range(8)]:
                 assert answer.result().status_code == 200
 
         assert resident(node) < before * 1.15
