@@ -131,7 +131,7 @@ def test_the_wheel_carries_the_templates(tmp_path: Path) -> None:
         wheel.extractall(installed)
     shutil.rmtree(source / "templates")
     script = (
-        f"import sys; sys.path.insert(0, {str(installed)!r}); from orbitbot.ai import notices; "
+        f"import sys; sys.path.insert(0, {str(installed)!r}); from orbitbot.foundation import notices; "
         "print(notices.__file__, notices.templates(), notices.notice('not_heard', 'pt'))"
     )
     printed = run("-c", script)

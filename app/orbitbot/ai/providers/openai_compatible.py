@@ -60,9 +60,10 @@ class OpenAICompatible:
             cause = type(error.__cause__ or error).__name__
             raise ProviderError(f"cannot connect ({cause})", retry=True) from error
         except httpx2.HTTPError as error:
-            raise ProviderError(
-                f"the stream was cut ({type(error).__name__})", retry=True, begun=True, text=answer.text
-            ) from error
+            if not answer.done:  # after the answer a connection may end as it likes
+                raise ProviderError(
+                    f"the stream was cut ({type(error).__name__})", retry=True, begun=True, text=answer.text
+                ) from error
         except openai.OpenAIError as error:
             raise ProviderError(f"the call failed ({type(error).__name__})") from error
         answer.check_complete()
