@@ -116,7 +116,7 @@ def test_a_one_off_question_has_no_history(ai: Ai) -> None:
 
 
 def test_history_keeps_to_its_budget(ai: Ai) -> None:
-    ai.add_client("thrifty", historyTokens=100)
+    ai.add_client("thrifty", historyTokens=100, summarise=False)
     ai.enter_key()
     for turn in range(6):
         ai.chat("thrifty", f"question {turn} " + "word " * 20, turn=f"t{turn}", contact="1")
