@@ -116,6 +116,7 @@ async def test_a_code_is_typed_into_the_phone(unlinked: HostedChannel, whatsapp:
     assert bot.number == BOT
 
 
+@pytest.mark.faults
 async def test_whatsapp_gives_no_code_for_a_number_that_is_none(unlinked: HostedChannel) -> None:
     bot = Bot()
     await unlinked.start(bot.receive, bot)
@@ -266,6 +267,7 @@ async def test_a_ban_says_until_when_and_is_waited_out(
     await until(lambda: states(bot)[-1] == "connected", "it is connected again")
 
 
+@pytest.mark.faults
 async def test_a_slow_network_is_no_trouble(channel: HostedChannel, bot: Bot, whatsapp: WhatsApp) -> None:
     whatsapp.delay(BOT, 0.3)
     whatsapp.say(BOT, ANA, "oi", message_id="M1")
@@ -307,6 +309,7 @@ async def test_outreach_that_is_locked_restricts_one_contact_and_no_other(
     assert [each.text for each in whatsapp.sent(BOT)] == ["olá"]
 
 
+@pytest.mark.faults
 async def test_what_whatsapp_refuses_for_good_is_not_tried_again(
     channel: HostedChannel, bot: Bot, whatsapp: WhatsApp
 ) -> None:
@@ -384,6 +387,7 @@ async def test_history_is_never_offered_as_a_message(
     assert [(each.id, each.kind) for each in events] == [("M1", "history"), ("M2", "message")]
 
 
+@pytest.mark.faults
 async def test_a_redelivered_message_has_the_same_id(
     channel: HostedChannel, bot: Bot, whatsapp: WhatsApp
 ) -> None:

@@ -129,6 +129,7 @@ class NeonizeChannel:
         self._round_began = 0.0
         self._phone_code = False
         self._offers_codes = False
+        self._logging_out = False
         self._look_now = asyncio.Event()
         self._heard_at = 0.0
         self._sent_at = 0.0
@@ -249,10 +250,12 @@ class NeonizeChannel:
         Raises:
             NotPossible: WhatsApp could not be told.
         """
+        self._logging_out = True  # WhatsApp may tell of it before it answers
         try:
             async with asyncio.timeout(self._pace.answer):
                 await self._call("ask", lambda client: client.logout())
         except Exception as error:
+            self._logging_out = False
             raise NotPossible(f"WhatsApp could not be told: {error or 'no answer'}") from error
         self._forget_phone()
         self._decide(_Verdict(state="logged_out", reason="by command", wait_for_pair=True))
@@ -282,7 +285,7 @@ class NeonizeChannel:
         self._heard_at = self._sent_at = 0.0
         self._lost_at = None
         self._code_index = 0
-        self._phone_code = self._offers_codes = False
+        self._phone_code = self._offers_codes = self._logging_out = False
         self._session = Session(
             self._directory / "session.db",
             on_event=self._take_event,
@@ -485,6 +488,9 @@ class NeonizeChannel:
 
     def _on_loggedout(self, event: Any) -> None:
         self._forget_phone()
+        if self._logging_out:
+            self._decide(_Verdict(state="logged_out", reason="by command", wait_for_pair=True))
+            return
         reason = {403: "WhatsApp has locked the account", 406: "WhatsApp has banned the account"}.get(
             event.Reason, "the link was ended on the phone"
         )
