@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 from litestar import Request, Router
@@ -17,11 +17,18 @@ from orbitbot.contracts.auth import TokenRequest
 from orbitbot.contracts.bot import BotStatus
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
 from orbitbot.contracts.clients import CreateCredential, RegisterClient
+from orbitbot.contracts.commands import CommandResult
 from orbitbot.contracts.configure import ClientSettings, Configure
 from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
+from orbitbot.contracts.journal import JournalExcerpt
+from orbitbot.contracts.lease import TakeLease
 from orbitbot.contracts.messages import PostMessage
+from orbitbot.contracts.pairing import PairingEvent, RequestPhoneCode
+from orbitbot.contracts.people import Facts, PauseRequest
 from orbitbot.contracts.reports import Reports
 from orbitbot.contracts.transcribe import Transcription
+from orbitbot.contracts.trying import Draft, ProviderKey, QuestionSet, TestChat
+from orbitbot.contracts.versions import PatchClient
 from orbitbot.foundation.web import PROBLEM_MEDIA_TYPE, ProblemDetails
 
 PATH: Final = "/docs"
@@ -41,6 +48,18 @@ _DECODED: Final = (
     PostMessage,
     ChatRequest,
     ImproveTranscription,
+    *get_args(PairingEvent),
+    RequestPhoneCode,
+    CommandResult,
+    JournalExcerpt,
+    TakeLease,
+    PatchClient,
+    Facts,
+    PauseRequest,
+    TestChat,
+    QuestionSet,
+    Draft,
+    ProviderKey,
 )
 _PASSED_ON: Final = (ChatResponse, ImprovedTranscription, Transcription)
 _FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -177,7 +196,7 @@ def _operation(method: str, path: str, operation: Any) -> Any:
     }
     changed = {**operation, "responses": responses}
     if (method, path) in _BODIES:
-        changed["requestBody"] = {"required": True, "content": _BODIES[method, path]}
+        changed["requestBody"] = {"required": path not in _BODY_OPTIONAL, "content": _BODIES[method, path]}
     if path == "/api/auth/token":
         changed["security"] = []
     return changed
@@ -192,13 +211,32 @@ def _form(properties: dict[str, Any], required: list[str], **more: Any) -> dict[
     return {"multipart/form-data": {"schema": schema}}
 
 
+_BODY_OPTIONAL: Final = {"/api/clients/{client_id}/question-sets/{name}/run"}
 _BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("post", "/api/auth/token"): _json(TokenRequest),
     ("put", "/api/clients/{client_id}"): _json(RegisterClient),
     ("post", "/api/clients/{client_id}/credentials"): _json(CreateCredential),
     ("post", "/api/clients/{client_id}/configure"): _json(Configure),
     ("put", "/api/clients/{client_id}/bot"): _json(BotStatus),
+    ("put", "/api/clients/{client_id}/bot/pairing"): {
+        "application/json": {
+            "schema": {
+                "oneOf": [{"$ref": _REF.format(name=kind.__name__)} for kind in get_args(PairingEvent)]
+            }
+        }
+    },
     ("post", "/api/clients/{client_id}/reports"): _json(Reports),
+    ("post", "/api/clients/{client_id}/journal"): _json(JournalExcerpt),
+    ("post", "/api/clients/{client_id}/commands/{command_id}/result"): _json(CommandResult),
+    ("put", "/api/clients/{client_id}/lease"): _json(TakeLease),
+    ("post", "/api/clients/{client_id}/pairing/phone-code"): _json(RequestPhoneCode),
+    ("patch", "/api/clients/{client_id}"): _json(PatchClient),
+    ("put", "/api/clients/{client_id}/contacts/{contact}/facts"): _json(Facts),
+    ("put", "/api/clients/{client_id}/contacts/{contact}/pause"): _json(PauseRequest),
+    ("post", "/api/clients/{client_id}/test-chat"): _json(TestChat),
+    ("put", "/api/clients/{client_id}/question-sets/{name}"): _json(QuestionSet),
+    ("post", "/api/clients/{client_id}/question-sets/{name}/run"): _json(Draft),
+    ("put", "/api/clients/{client_id}/provider-key"): _json(ProviderKey),
     ("post", "/api/clients/{client_id}/messages"): _json(PostMessage)
     | _form(
         {"payload": {"$ref": _REF.format(name="PostMessage")}},

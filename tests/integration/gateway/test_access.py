@@ -24,6 +24,7 @@ from tests.support.net import wait_for
 # Routes that anybody may call. Every other one, also one added later, must refuse strangers.
 OPEN = {"/", "/healthz", "/readyz", "/docs", "/docs/openapi.json", "/docs/{path}", "/docs/assets/{file_path}",
         "/api/auth/token", "/{rest}"}  # fmt: skip
+NOBODYS = {"/api/plugins"}  # the same for every client
 
 
 def body(path: str, client_id: str) -> dict[str, Any]:
@@ -62,7 +63,31 @@ ALLOWED = {
     },
     "integrator": {
         ("GET", "/api/clients/{client_id}"),
+        ("PATCH", "/api/clients/{client_id}"),
         ("POST", "/api/clients/{client_id}/configure"),
+        ("GET", "/api/clients/{client_id}/configuration"),
+        ("GET", "/api/clients/{client_id}/versions"),
+        ("GET", "/api/clients/{client_id}/versions/{version}"),
+        ("GET", "/api/clients/{client_id}/versions/{version}/compare/{other}"),
+        ("POST", "/api/clients/{client_id}/versions/{version}/restore"),
+        ("GET", "/api/clients/{client_id}/contacts/{contact}"),
+        ("DELETE", "/api/clients/{client_id}/contacts/{contact}"),
+        ("PUT", "/api/clients/{client_id}/contacts/{contact}/facts"),
+        ("PUT", "/api/clients/{client_id}/contacts/{contact}/pause"),
+        ("DELETE", "/api/clients/{client_id}/contacts/{contact}/pause"),
+        ("GET", "/api/clients/{client_id}/pauses"),
+        ("GET", "/api/clients/{client_id}/events"),
+        ("GET", "/api/clients/{client_id}/spending"),
+        ("POST", "/api/clients/{client_id}/test-chat"),
+        ("GET", "/api/clients/{client_id}/question-sets"),
+        ("PUT", "/api/clients/{client_id}/question-sets/{name}"),
+        ("DELETE", "/api/clients/{client_id}/question-sets/{name}"),
+        ("POST", "/api/clients/{client_id}/question-sets/{name}/run"),
+        ("GET", "/api/clients/{client_id}/question-runs"),
+        ("GET", "/api/clients/{client_id}/question-runs/{run}"),
+        ("PUT", "/api/clients/{client_id}/provider-key"),
+        ("DELETE", "/api/clients/{client_id}/provider-key"),
+        ("GET", "/api/plugins"),
         ("POST", "/api/clients/{client_id}/messages"),
         ("GET", "/api/clients/{client_id}/turns/{turn}"),
         ("GET", "/api/clients/{client_id}/messages/{message_id}/why"),
@@ -98,7 +123,16 @@ def routes(gateway: Gateways) -> list[tuple[str, str]]:
 
 
 def call(http: httpx.Client, method: str, path: str, client_id: str) -> httpx.Response:
-    url = path.format(client_id=client_id, turn="t", message_id="m", command_id=1)
+    names = {
+        "turn": "t",
+        "message_id": "m",
+        "command_id": 1,
+        "version": 1,
+        "other": 1,
+        "run": "r",
+        "name": "n",
+    }
+    url = path.format(client_id=client_id, contact="5511987650001", **names)
     arguments = {} if method in {"GET", "DELETE"} else body(path, client_id)
     if path.endswith("/events"):  # has no end: its head is enough, unless it is a refusal
         with http.stream(method, url) as answer:
@@ -121,7 +155,7 @@ def test_one_tenants_token_opens_nothing_of_another(
     gateway: Gateways, routes: list[tuple[str, str]], client: Client, kind: str
 ) -> None:
     other = gateway.add_client()
-    for method, path in routes:
+    for method, path in [each for each in routes if each[1] not in NOBODYS]:
         answer = call(getattr(other, kind), method, path, client.id)
         assert answer.status_code == httpx.codes.FORBIDDEN, f"{method} {path}: {answer.text}"
         problem_of(answer, 403)

@@ -279,7 +279,7 @@ def test_ids_in_paths_that_cannot_be(client: Client) -> None:
 def test_unknown_turns_and_paths(client: Client) -> None:
     problem_of(client.bot.get(f"/api/clients/{client.id}/turns/unknown"), 404)
     problem_of(client.bot.get("/api/nothing/here"), 404)
-    problem_of(client.bot.patch(f"/api/clients/{client.id}"), 405)
+    problem_of(client.bot.patch(f"/api/clients/{client.id}/stats"), 405)
 
 
 def test_raw_nonsense_on_the_wire(gateway: Gateways) -> None:
