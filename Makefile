@@ -111,6 +111,7 @@ lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	MYPYPATH=roles/backup/files $(BIN)/mypy roles/backup/files/orbitbot_backup
 	$(BIN)/mypy --allow-subclassing-any plugins/*/*.py roles/*/files/*.py  # Ansible has no types: its base classes are Any
 	$(BIN)/ansible-playbook -i $(INVENTORY) --syntax-check playbooks/*.yml
 	$(BIN)/ansible-lint --offline

@@ -35,6 +35,7 @@ PASSWORDS = (
     "vault_database_operator_password",
     "vault_database_ai_password",
     "vault_redis_password",
+    "vault_backup_passphrase",
     "vault_operator_password",
     "vault_ai_sealing_secret",
 )

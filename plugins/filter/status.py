@@ -62,7 +62,27 @@ def _host(known: Mapping[str, Any]) -> dict[str, Any]:
         },
         "seals": host["seals"],
         "disks": host["disks"],
+        "backups": [dict(each) for each in known.get("backups", {}).get("jobs", [])],
+        "backups_problem": known.get("backups", {}).get("problem", ""),
     }
+
+
+def backup_alarms(hostvars: Mapping[str, Any], hosts: Sequence[str]) -> list[str]:
+    """What is wrong with the backups of the hosts that were reached, one sentence each."""
+    said = []
+    for name in hosts:
+        told = hostvars[name].get("backups", {})
+        if told.get("problem"):
+            said.append(f"{name}: {told['problem']}")
+        said += [f"{name}: {job['job']}: {job['alarm']}" for job in told.get("jobs", []) if job["alarm"]]
+    return said
+
+
+def _backup_line(job: Mapping[str, Any]) -> str:
+    when = "never yet" if job["age_hours"] is None else f"{job['age_hours']:.1f} h ago"
+    size = f", {job['size'] / 2**20:.1f} MiB" if job["size"] else ""
+    alarm = job["alarm"]
+    return f"  backup   {job['job']} {when}{size}  {f'ALARM: {alarm}' if alarm else job['detail']}".rstrip()
 
 
 def _service(answer: Mapping[str, Any], programs: Mapping[str, str]) -> dict[str, Any]:
@@ -161,6 +181,9 @@ def _host_lines(name: str, host: Mapping[str, Any]) -> list[str]:
         f"  disk     {disk['mount']} {disk['used_percent']} % used, {disk['free_gib']} GiB free"
         for disk in host["disks"]
     ]
+    lines += [_backup_line(job) for job in host["backups"]]
+    if host["backups_problem"]:
+        lines.append(f"  backup   ALARM: {host['backups_problem']}")
     return lines
 
 
@@ -200,6 +223,7 @@ class FilterModule:
         """Name → function."""
         return {
             "orbitbot_last_runs": last_runs,
+            "orbitbot_backup_alarms": backup_alarms,
             "orbitbot_status_report": status_report,
             "orbitbot_status_screen": status_screen,
         }

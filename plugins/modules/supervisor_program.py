@@ -20,9 +20,10 @@ options:
   state:
     description:
       - C(started) runs it with its present configuration.
+      - C(stopped) stops it until it is started again; one that supervisor does not know is stopped.
       - C(absent) stops and forgets it (its file must be gone).
     type: str
-    choices: [started, absent]
+    choices: [started, stopped, absent]
     default: started
   socket:
     description: Supervisor's unix socket.
@@ -130,6 +131,13 @@ class Program:
             return 0
         return self._run(timeout)
 
+    def stop(self) -> None:
+        """Stop the program; it stays known, and is started by whoever starts it or by the next boot."""
+        if self._name not in self._groups():
+            return
+        if self._rpc.getProcessInfo(self._process)["statename"] not in STOPPED:
+            self._do("stop", lambda: self._rpc.stopProcessGroup(self._name))
+
     def remove(self) -> None:
         """Stop and forget the program.
 
@@ -202,7 +210,7 @@ def main() -> None:
     module = AnsibleModule(
         {
             "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["started", "absent"], "default": "started"},
+            "state": {"type": "str", "choices": ["started", "stopped", "absent"], "default": "started"},
             "socket": {"type": "path", "default": "/run/supervisor.sock"},
             "timeout": {"type": "float", "default": 30.0},
         },
@@ -213,6 +221,8 @@ def main() -> None:
     try:
         if module.params["state"] == "absent":
             program.remove()
+        elif module.params["state"] == "stopped":
+            program.stop()
         else:
             result["pid"] = program.start(module.params["timeout"])
     except OSError as error:

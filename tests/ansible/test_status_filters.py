@@ -32,7 +32,16 @@ def hostvars() -> dict[str, Any]:
             "disks": [{"mount": "/", "used_percent": 40, "free_gib": 12.5}],
         },
         "readiness": {"results": [ready("gateway"), silent]},
+        "backups": {
+            "problem": "",
+            "jobs": [backup("dump"), backup("drill", alarm="overdue: no success for 200 h")],
+        },
     }
+
+
+def backup(job: str, alarm: str = "") -> dict[str, Any]:
+    """A job as `orbitbot-backup status --json` tells it."""
+    return {"job": job, "age_hours": 2.04, "size": 3 * 2**20, "detail": "verified", "alarm": alarm}
 
 
 def client(client_id: str, bot: str, state: str = "active") -> dict[str, Any]:
@@ -78,6 +87,8 @@ def test_the_screen_shows_what_is_not_well() -> None:
         "  sealed   resource limits: 416 MiB, 64 tasks, 1024 files, NO LIMIT of cpu, NO SANDBOX (acme)",
         "  sealed   systemd scope: 160 MiB, 50 % of a core, 64 tasks, 1024 files, sandbox (padaria)",
         "  disk     / 40 % used, 12.5 GiB free",
+        "  backup   dump 2.0 h ago, 3.0 MiB  verified",
+        "  backup   drill 2.0 h ago, 3.0 MiB  ALARM: overdue: no success for 200 h",
         "vps2  NOT REACHABLE",
         "clients  1 connected, 1 unknown",
         "  acme: unknown no sign of life for 61 s",
@@ -142,3 +153,9 @@ def test_the_screen_tells_what_each_run_came_to() -> None:
         f"  2026-01-31T08:00:02+00:00 to 08:05:00  site  INTERRUPTED  {by}",
         f"  2026-01-31T08:00:01+00:00 to 08:05:00  site  ok, 4 changed on 2 hosts  {by}",
     ]
+
+
+def test_alarms_name_host_and_job_and_skip_hosts_that_were_not_reached() -> None:
+    broken = {"backups": {"problem": "it said nothing", "jobs": []}}
+    found = status.backup_alarms({"vps1": hostvars(), "vps2": {}, "vps3": broken}, ["vps1", "vps2", "vps3"])
+    assert found == ["vps1: drill: overdue: no success for 200 h", "vps3: it said nothing"]

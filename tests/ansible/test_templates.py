@@ -28,8 +28,26 @@ SERVICES: dict[str, type[Settings]] = {
     "speech": SpeechSettings,
 }
 
+JOBS = ("database", "dump", "files", "drill")
+BACKUP: dict[str, Any] = {
+    "ansible_facts": {"distribution_major_version": "12", "service_mgr": "systemd"},
+    "backup_passphrase": "p",
+    "pgbackrest_passphrase": "p",
+    "backup_cluster": {"stanza": "orbitbot", "port": 5432, "database": "orbitbot"},
+    "backup_jobs": [
+        {"name": name, "calendar": "*-*-* 03:10:00", "cron": "10 3 * * *", "max_age_hours": 30}
+        for name in JOBS
+    ],
+}
+
 # What each template is rendered with beside the inventory; `service` is rendered for every service.
 SUPPLIED: dict[str, dict[str, Any]] = {
+    "backup/cron.j2": BACKUP,
+    "backup/orbitbot-backup.timer.j2": {
+        "item": {"name": "files", "calendar": "*-*-* 03:10:00", "cron": "10 3 * * *", "max_age_hours": 30}
+    },
+    "backup/orbitbot-backup@.service.j2": {},
+    "backup/settings.toml.j2": BACKUP,
     "client/program.conf.j2": CLIENT,
     "client/settings.toml.j2": CLIENT,
     "firewall/orbitbot.nft.j2": {},
@@ -39,6 +57,9 @@ SUPPLIED: dict[str, dict[str, Any]] = {
     "hardening/upgrades.conf.j2": {},
     "mesh/wg-quick.service.j2": {},
     "nginx/orbitbot.conf.j2": {},
+    "pgbackrest/authorized_keys.j2": {"ansible_play_hosts_all": []},
+    "pgbackrest/known_hosts.j2": {"ansible_play_hosts_all": []},
+    "pgbackrest/pgbackrest.conf.j2": BACKUP | {"item": {"path": "", "cluster": True}},
     "postgresql/orbitbot.conf.j2": {},
     "redis/orbitbot.conf.j2": {},
     "schema/settings.toml.j2": {},
@@ -226,3 +247,18 @@ def test_nginx_accepts_its_site(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_settings_of_the_backups_are_the_ones_their_program_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROLES / "backup/files")
+    from orbitbot_backup.settings import load as load_backup_settings  # noqa: PLC0415  (its path is added above)
+
+    path = tmp_path / "settings.toml"
+    path.write_text(rendered("backup/settings.toml.j2"))
+    settings = load_backup_settings(path)
+    assert set(settings.jobs) == set(JOBS)
+    assert settings.restic.repository.endswith("/repository")
+    assert settings.cluster is not None
+    assert settings.cluster.stanza == "orbitbot"
