@@ -94,7 +94,7 @@ class PairingView(msgspec.Struct, rename="camel", kw_only=True):
         bot_state: the bot's state, or `unknown` while there is no sign of life.
         code: what the QR code holds, or the characters to type into the phone.
         svg: the QR code as an SVG image.
-        seconds_left: for which `code` is still valid.
+        seconds_left: for which `code` is still valid, of `valid_seconds` when it came.
         number: of the linked phone, or the one that a phone code was made for.
         asked: a command (`pair`, `phone_code`) waits for the bot to take it.
     """
@@ -109,6 +109,7 @@ class PairingView(msgspec.Struct, rename="camel", kw_only=True):
     code: str = ""
     svg: str = ""
     seconds_left: float = 0.0
+    valid_seconds: float = 0.0
     number: str = ""
     failure: PairingFailure | None = None
     detail: str = ""

@@ -40,6 +40,7 @@ from orbitbot.foundation.tokens import Principal, TokenVerifier
 PROBLEM_TYPE_BASE: Final = "urn:orbitbot:problem:"
 PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 OPEN_PATHS: Final = ("/healthz", "/readyz")
+COUNTS_FAILURES: Final = "counts_failures"  # opt of routes that count anonymous calls themselves
 
 log = logging.getLogger(__name__)
 

@@ -17,11 +17,10 @@ from orbitbot.clients.accounts import Accounts
 from orbitbot.contracts.bot import GENERATION_HEADER
 from orbitbot.foundation.errors import InvalidInput, Unauthenticated
 from orbitbot.foundation.tokens import Principal, TokenVerifier
-from orbitbot.foundation.web import OPEN_PATHS
+from orbitbot.foundation.web import COUNTS_FAILURES, OPEN_PATHS
 from orbitbot.gateway.limits import Limiter, Policy, Usage
 from orbitbot.gateway.settings import LimitSettings
 
-COUNTS_FAILURES: Final = "counts_failures"  # opt of routes that count anonymous calls themselves
 _IPV6_SITE: Final = 64  # bits: one customer of a provider has all addresses behind them
 _MINUTE: Final = 60  # seconds
 _GENERATION: Final = GENERATION_HEADER.lower().encode()
@@ -41,6 +40,8 @@ class Policies:
         self.wrong_passwords = Policy(
             "wrong-passwords", settings.anonymous_requests, settings.anonymous_seconds
         )
+        # A pairing link is as good as a name: its visits do not use up what its address may do.
+        self.pairing_link = Policy("pairing-link", settings.pairing_link_requests, settings.anonymous_seconds)
         self.integrator = Policy("integrator", settings.integrator_requests_per_minute, _MINUTE)
         self.operator = Policy("operator", settings.operator_requests_per_minute, _MINUTE)
 

@@ -25,6 +25,8 @@ from orbitbot.conversations.people_routes import people_routes
 from orbitbot.conversations.routes import conversation_routes
 from orbitbot.conversations.service import Ledger
 from orbitbot.conversations.statistics import Statistics
+from orbitbot.dashboard.pages import asset
+from orbitbot.dashboard.pair import CountVisit, PairPages, pair_routes
 from orbitbot.fleet.commands import CommandService
 from orbitbot.fleet.leases import Leases
 from orbitbot.fleet.routes import fleet_routes
@@ -83,6 +85,13 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
     links = PairingLinks(database, settings.public_url)
     limiter = Limiter(pool)
     policies = Policies(settings.limits)
+    pair_pages = PairPages(
+        links,
+        pairing,
+        clients,
+        visit_counter(limiter, policies),
+        secure=settings.public_url.startswith("https://"),
+    )
     runner = TurnRunner(
         ledger=ledger,
         clients=clients,
@@ -162,6 +171,8 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
                 ai=ai,
                 speech=speech,
             ),
+            pair_routes(pair_pages),
+            asset,
             asset_routes(),
             index,
             nothing_here,
@@ -179,6 +190,15 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
         on_shutdown=[stop],
         openapi=openapi_config(settings.public_url),
     )
+
+
+def visit_counter(limiter: Limiter, policies: Policies) -> CountVisit:
+    """Counts visits of the pairing page: a known link's for itself, others against their address."""
+
+    async def count(who: str, known: bool) -> None:  # noqa: FBT001  (a callback of two kinds)
+        (await limiter.hit(policies.pairing_link if known else policies.anonymous, who)).enforce()
+
+    return count
 
 
 def remembered(check: ReadyCheck) -> ReadyCheck:

@@ -22,8 +22,8 @@ from orbitbot.foundation.bodies import content_type, read_json
 from orbitbot.foundation.errors import InvalidInput, MalformedRequest, OrbitBotError, UnsupportedMedia
 from orbitbot.foundation.names import check_client_id
 from orbitbot.foundation.text import check_strings
-from orbitbot.foundation.web import PROBLEM_MEDIA_TYPE, AnyRequest, require
-from orbitbot.gateway.access import COUNTS_FAILURES, Policies
+from orbitbot.foundation.web import COUNTS_FAILURES, PROBLEM_MEDIA_TYPE, AnyRequest, require
+from orbitbot.gateway.access import Policies
 from orbitbot.gateway.audio_length import audio_seconds
 from orbitbot.gateway.forms import MAX_MULTIPART, read_multipart
 from orbitbot.gateway.limits import Limiter

@@ -8,6 +8,7 @@ class LimitSettings(Settings, frozen=True):
 
     anonymous_requests: int = 100
     anonymous_seconds: int = 15 * 60
+    pairing_link_requests: int = 600  # of one link in the same time, from wherever
     integrator_requests_per_minute: int = 600
     operator_requests_per_minute: int = 6000
     turns_in_flight: int = 32  # per client and worker process

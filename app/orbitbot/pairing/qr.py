@@ -25,7 +25,7 @@ def as_svg(text: str, *, label: str = "QR code") -> str:
         lineclass=None,
         nl=False,
     )
-    return out.getvalue().decode()
+    return out.getvalue().decode().replace("<svg ", '<svg role="img" ', 1)
 
 
 def as_terminal(text: str) -> str:

@@ -152,10 +152,10 @@ def view_of(client_id: str, stored: StoredPairing | None, bot: BotNow | None, *,
         case QrShown() as shown if (stored.seconds_left or 0.0) > 0:
             view.phase, view.code, view.svg = "qr", shown.text, as_svg(shown.text)
             view.round, view.index, view.codes = shown.round, shown.index, shown.codes
-            view.seconds_left = stored.seconds_left or 0.0
+            view.seconds_left, view.valid_seconds = stored.seconds_left or 0.0, shown.seconds
         case PhoneCodeShown() as shown if (stored.seconds_left or 0.0) > 0:
             view.phase, view.code, view.number = "phone_code", shown.text, shown.number
-            view.seconds_left = stored.seconds_left or 0.0
+            view.seconds_left, view.valid_seconds = stored.seconds_left or 0.0, shown.seconds
         case RoundOver() as over:
             view.phase, view.round = "round_over", over.round
         case PairingFailed() as failed:
