@@ -10,7 +10,7 @@ PYTHON ?= python3
 
 BIN := .venv/bin
 STAMP := .venv/.complete
-TEST_PACKAGES := bubblewrap curl espeak-ng jq nginx pebble postgresql redis-server supervisor
+TEST_PACKAGES := bubblewrap chromium chromium-driver curl espeak-ng jq nginx pebble postgresql redis-server supervisor zbar-tools
 PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY)
 PYTEST = $(BIN)/pytest
 
@@ -58,7 +58,7 @@ down: setup
 
 # Tests that need nobody else's peace run on both cores; those on this machine's deployment, one by one.
 test: setup test-packages lint
-	$(PYTEST) -m 'not faults' --numprocesses 2 --dist worksteal tests/unit tests/integration tests/ansible
+	$(PYTEST) -m 'not faults' --numprocesses 2 --dist worksteal tests/unit tests/integration tests/ansible tests/browser
 	$(PYTEST) -m 'not faults' tests/acceptance
 
 test-faults: setup test-packages

@@ -95,6 +95,14 @@ def _parser() -> "argparse.ArgumentParser":
     erase.add_argument("contact", metavar="CONTACT", help="the telephone number in digits, or channel id")
     _add_settings(erase, "the gateway's TOML file, such as /etc/orbitbot/gateway.toml")
 
+    pair = commands.add_parser("pair", help="link a client's phone: shows the QR code here")
+    pair.add_argument("client", metavar="CLIENT", help="the client's id")
+    _add_settings(pair, "the gateway's TOML file, such as /etc/orbitbot/gateway.toml")
+    pair.add_argument("--phone", metavar="NUMBER", default="", help="show a code to type into this phone")
+    pair.add_argument(
+        "--timeout", type=float, default=600.0, metavar="SECONDS", help="how long to try (%(default)g)"
+    )
+
     commands.add_parser("say", help="speak to a bot on the simulator channel", add_help=False)
     return parser
 
@@ -121,6 +129,10 @@ def _run(given: "argparse.Namespace") -> int:
             )
         case "erase-contact":
             code = _room("gateway.forgetting").main(given.client, given.contact, given.settings)
+        case "pair":
+            code = _room("gateway.pair").main(
+                given.client, given.settings, phone=given.phone, seconds=given.timeout
+            )
         case service:
             code = _room(f"{service}.main").main(given.settings)
     return code

@@ -37,6 +37,8 @@ def status_report(
                 "channel": each["channel"],
                 "bot": each["botState"],
                 "reason": each["botReason"],
+                "until": each.get("botUntil"),
+                "warning": each.get("botWarning", ""),
                 "release": each["botRelease"],
                 "seen_at": each["botSeenAt"],
             }
@@ -209,11 +211,16 @@ def _client_lines(clients: Sequence[Mapping[str, Any]]) -> list[str]:
     active = [each for each in clients if each["state"] != "removed"]
     states = Counter(each["bot"] for each in active)
     summary = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none yet"
-    unwell = [each for each in active if each["bot"] != "connected"]
-    return [
-        f"clients  {summary}",
-        *(f"  {each['id']}: {each['bot']} {each['reason']}".rstrip() for each in unwell),
-    ]
+    unwell = [each for each in active if each["bot"] != "connected" or each["warning"]]
+    return [f"clients  {summary}", *(_client_line(each) for each in unwell)]
+
+
+def _client_line(client: Mapping[str, Any]) -> str:
+    """A client that is not well, or soon will not be."""
+    until = f"until {client['until'][:16].replace('T', ' ')} UTC" if client["until"] else ""
+    warning = f"WARNING: {client['warning']}" if client["warning"] else ""
+    parts = (client["bot"], until, client["reason"], warning)
+    return f"  {client['id']}: {' '.join(filter(None, parts))}"
 
 
 class FilterModule:

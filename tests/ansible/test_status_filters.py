@@ -57,6 +57,20 @@ def client(client_id: str, bot: str, state: str = "active") -> dict[str, Any]:
     }
 
 
+def test_a_client_that_will_not_be_well_for_long_is_named() -> None:
+    restricted = {
+        **client("acme", "restricted"),
+        "botReason": "reach-out lock",
+        "botUntil": "2026-02-01T10:30:00+00:00",
+    }
+    silent = {**client("padaria", "connected"), "botWarning": "the phone has been silent for 11 days"}
+    made = status.status_report({}, [], [restricted, silent], "")
+    assert status.status_screen(made).splitlines()[-2:] == [
+        "  acme: restricted until 2026-02-01 10:30 UTC reach-out lock",
+        "  padaria: connected WARNING: the phone has been silent for 11 days",
+    ]
+
+
 def report(problem: str = "") -> dict[str, Any]:
     """A fleet of one host that answers and one that does not."""
     clients = [client("acme", "unknown"), client("old", "unknown", "removed"), client("padaria", "connected")]

@@ -90,7 +90,7 @@ def test_a_code_that_is_typed(open_shop: OpenShop, browse: Browse) -> None:
 
 
 def test_codes_refresh_and_rounds_follow_by_themselves(open_shop: OpenShop, browse: Browse) -> None:
-    quick = SimulatorAccount(codes=2, first_seconds=2.0, later_seconds=2.0)
+    quick = SimulatorAccount(codes=2, first_seconds=4.0, later_seconds=4.0)
     shop, browser = open_shop(quick), browse()
     begin(browser, shop)
     codes = "return document.querySelector('.qr-box path')?.getAttribute('d') ?? ''"
@@ -100,7 +100,7 @@ def test_codes_refresh_and_rounds_follow_by_themselves(open_shop: OpenShop, brow
         seen.add(browser.run(codes))
         return len(seen - {""}) >= 4
 
-    wait_for(look, "four codes of two rounds, all different", 60)
+    wait_for(look, "four codes of two rounds, all different", 120)
     assert shop.pairing()["round"] >= 2
     assert browser.console() == []
 

@@ -21,6 +21,8 @@ class Client(msgspec.Struct, frozen=True):
     token_version: int
     config_version: int
     created_at: datetime
+    host: str
+    generation: int
 
 
 class BotReport(msgspec.Struct, frozen=True):

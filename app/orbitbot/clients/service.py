@@ -198,6 +198,8 @@ def _view(client: Client, bot: BotReport | None, *, changed: bool = False) -> Cl
         timezone=client.timezone,
         config_version=client.config_version,
         created_at=client.created_at.isoformat(),
+        host=client.host,
+        generation=client.generation,
         changed=changed,
     )
     if bot is not None:

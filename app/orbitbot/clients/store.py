@@ -14,19 +14,22 @@ from orbitbot.contracts.clients import RegisterClient
 from orbitbot.foundation.database import Connection, scalar
 
 _READ = """
-SELECT id, name, channel, state, language, timezone, token_version, config_version, created_at
+SELECT id, name, channel, state, language, timezone, token_version, config_version, created_at,
+       host, generation
 FROM clients
 WHERE id = %s
 """
 
 _LIST = """
-SELECT id, name, channel, state, language, timezone, token_version, config_version, created_at
+SELECT id, name, channel, state, language, timezone, token_version, config_version, created_at,
+       host, generation
 FROM clients
 ORDER BY id
 """
 
 _LOCK = """
-SELECT id, name, channel, state, language, timezone, token_version, config_version, created_at
+SELECT id, name, channel, state, language, timezone, token_version, config_version, created_at,
+       host, generation
 FROM clients
 WHERE id = %s
 FOR UPDATE
@@ -53,7 +56,7 @@ WHERE id = %(id)s
 
 _REMOVE = """
 UPDATE clients
-SET state = 'removed', token_version = token_version + 1, updated_at = now()
+SET state = 'removed', token_version = token_version + 1, host = '', updated_at = now()
 WHERE id = %s AND state <> 'removed'
 """
 

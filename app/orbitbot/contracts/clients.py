@@ -25,6 +25,8 @@ class ClientView(msgspec.Struct, rename="camel"):
     """A client as operators and its owner see it. Times are RFC 3339.
 
     Attributes:
+        host: that has the lease to run the bot, by its name in the inventory; empty: none has.
+        generation: of that lease.
         bot_state: `unknown` while there is no sign of life of the bot.
         bot_until: when `restricted` or `banned` is expected to end, where that is known.
         bot_number: of the linked phone, digits only.
@@ -41,6 +43,8 @@ class ClientView(msgspec.Struct, rename="camel"):
     timezone: str
     config_version: int
     created_at: str
+    host: str = ""
+    generation: int = 0
     bot_state: BotState | Literal["unknown"] = "unknown"
     bot_reason: str = ""
     bot_release: str = ""

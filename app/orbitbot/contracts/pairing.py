@@ -96,7 +96,8 @@ class PairingView(msgspec.Struct, rename="camel", kw_only=True):
         svg: the QR code as an SVG image.
         seconds_left: for which `code` is still valid, of `valid_seconds` when it came.
         number: of the linked phone, or the one that a phone code was made for.
-        asked: a command (`pair`, `phone_code`) waits for the bot to take it.
+        asked: something is about to come: a command (`pair`, `phone_code`) waits for the bot to take it, or
+            a code has just passed.
     """
 
     client_id: str

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from orbitbot.dashboard.texts import LANGUAGES, Language, texts
 from orbitbot.foundation.errors import NotFound
-from orbitbot.foundation.templates import templates_folder
+from orbitbot.foundation.notices import templates
 from orbitbot.foundation.web import COUNTS_FAILURES
 
 # Nothing from elsewhere, nothing inline, and no page of ours inside somebody else's.
@@ -40,7 +40,7 @@ _FOR_EVER: Final = "public, max-age=31536000, immutable"  # the address changes 
 def environment() -> Environment:
     """The templates. A name that is not given is an error, and everything is escaped."""
     found = Environment(
-        loader=FileSystemLoader(templates_folder() / "dashboard"),
+        loader=FileSystemLoader(str(templates() / "dashboard")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final, Literal
 
-from orbitbot.foundation.templates import templates_folder
+from orbitbot.foundation.notices import templates
 
 Language = Literal["pt", "en"]
 
@@ -34,7 +34,7 @@ class Texts:
 @cache
 def texts(language: Language) -> Texts:
     """The texts of one language."""
-    path = templates_folder() / "dashboard/texts" / f"{language}.toml"
+    path = templates() / "dashboard" / "texts" / f"{language}.toml"
     return Texts(tomllib.loads(path.read_text("utf-8")))
 
 

@@ -109,5 +109,21 @@ class CommandService:
             return await store.pending(connection, client_id)
 
 
+class CommandCounts:
+    """Counts commands of all clients.
+
+    Args:
+        operator_database: of the role that sees every client.
+    """
+
+    def __init__(self, operator_database: Database) -> None:
+        self._operators = operator_database
+
+    async def read(self) -> list[tuple[str, str, int]]:
+        """Kind, state and number of commands."""
+        async with self._operators.transaction() as connection:
+            return await store.counts(connection)
+
+
 def _now() -> float:
     return asyncio.get_running_loop().time()

@@ -59,6 +59,8 @@ FROM commands
 WHERE client_id = %s AND id = %s
 """
 
+_COUNTS = "SELECT kind, state, count(*) FROM commands GROUP BY kind, state ORDER BY kind, state"
+
 _FINISH = """
 UPDATE commands
 SET state = %(state)s, detail = %(detail)s, finished_at = clock_timestamp()
@@ -143,6 +145,11 @@ async def read(connection: Connection, client_id: str, command_id: int) -> Store
     async with connection.cursor(row_factory=class_row(StoredCommand)) as cursor:
         await cursor.execute(_READ, (client_id, command_id))
         return await cursor.fetchone()
+
+
+async def counts(connection: Connection) -> list[tuple[str, str, int]]:
+    """Kind, state and number of the commands of all clients (operators)."""
+    return await (await connection.execute(_COUNTS)).fetchall()
 
 
 async def finish(connection: Connection, client_id: str, command_id: int, result: CommandResult) -> None:

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from litestar import Litestar, get, route
+from litestar import Litestar, Router, get, route
+from litestar.di import Provide
 from litestar.params import FromPath
 from litestar.response import Redirect
 from redis.exceptions import RedisError
@@ -27,7 +28,7 @@ from orbitbot.conversations.service import Ledger
 from orbitbot.conversations.statistics import Statistics
 from orbitbot.dashboard.pages import asset
 from orbitbot.dashboard.pair import CountVisit, PairPages, pair_routes
-from orbitbot.fleet.commands import CommandService
+from orbitbot.fleet.commands import CommandCounts, CommandService
 from orbitbot.fleet.leases import Leases
 from orbitbot.fleet.routes import fleet_routes
 from orbitbot.foundation.database import Database
@@ -43,6 +44,7 @@ from orbitbot.gateway.assistant import assistant_routes
 from orbitbot.gateway.documentation import PATH, asset_routes, openapi_config
 from orbitbot.gateway.forgetting import keep_forgetting
 from orbitbot.gateway.limits import Limiter
+from orbitbot.gateway.metrics import metrics
 from orbitbot.gateway.routes import gateway_routes
 from orbitbot.gateway.runner import TurnRunner
 from orbitbot.gateway.services import AiService, SpeechService
@@ -85,13 +87,6 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
     links = PairingLinks(database, settings.public_url)
     limiter = Limiter(pool)
     policies = Policies(settings.limits)
-    pair_pages = PairPages(
-        links,
-        pairing,
-        clients,
-        visit_counter(limiter, policies),
-        secure=settings.public_url.startswith("https://"),
-    )
     runner = TurnRunner(
         ledger=ledger,
         clients=clients,
@@ -171,8 +166,24 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
                 ai=ai,
                 speech=speech,
             ),
-            pair_routes(pair_pages),
+            pair_routes(
+                PairPages(
+                    links,
+                    pairing,
+                    clients,
+                    visit_counter(limiter, policies),
+                    secure=settings.public_url.startswith("https://"),
+                )
+            ),
             asset,
+            Router(
+                "/",
+                route_handlers=[metrics],
+                dependencies={
+                    "clients": Provide(lambda: clients, sync_to_thread=False),
+                    "command_counts": Provide(lambda: CommandCounts(operator_database), sync_to_thread=False),
+                },
+            ),
             asset_routes(),
             index,
             nothing_here,

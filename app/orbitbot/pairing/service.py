@@ -27,6 +27,7 @@ from orbitbot.pairing.models import BotNow, StoredPairing
 from orbitbot.pairing.qr import as_svg
 
 LONGEST_CODE: Final = 600.0  # seconds that any code can be valid
+NEXT_CODE_SECONDS: Final = 10.0  # that the next code may take to come after one has passed
 SILENT_AFTER: Final = 60.0  # seconds; a bot tells every 15 s how it is
 _TEXT_LIMIT: Final = 1000  # characters; a QR code holds 2953 bytes at most
 _COUNT_LIMIT: Final = 1_000_000
@@ -162,8 +163,10 @@ def view_of(client_id: str, stored: StoredPairing | None, bot: BotNow | None, *,
             view.phase, view.failure, view.detail = "failed", failed.reason, failed.detail
         case Paired() as paired if not _has_ended(stored, bot):
             view.phase, view.number = "paired", paired.number
+        case QrShown() | PhoneCodeShown() if (stored.seconds_left or 0.0) > -NEXT_CODE_SECONDS:
+            view.asked = True  # the next code, or the word that the round is over, is on its way
         case _:
-            pass  # a code that has passed, or a phone that has gone since
+            pass  # a code that has long passed, or a phone that has gone since
     return view
 
 
