@@ -77,3 +77,38 @@ def test_wrong_settings_are_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
     assert "redis_urll" in done.stderr
     assert run("gateway", "--settings", tmp_path / "none.toml").returncode == 2
+
+
+def test_pair_in_a_terminal(gateway: Gateways, client: Client) -> None:
+    base = f"/api/clients/{client.id}/bot"
+
+    def pair(*more: str) -> subprocess.CompletedProcess[str]:
+        return run("pair", client.id, "--settings", gateway.settings_file, "--timeout", "2", *more)
+
+    waiting = {"state": "waiting_for_pairing", "channel": "neonize", "release": "1"}
+    client.bot.put(base, json=waiting).raise_for_status()
+    code = {"phase": "qr", "text": "2@abc", "seconds": 60, "round": 1, "index": 3, "codes": 6}
+    client.bot.put(f"{base}/pairing", json=code).raise_for_status()
+    shown = pair()
+    assert (shown.returncode, shown.stderr) == (1, "")
+    assert "code 3 of 6, round 1, valid for another" in shown.stdout
+    assert "▀" in shown.stdout or "▄" in shown.stdout
+    assert f"{client.id} was not connected: nobody did it within 2 s" in shown.stdout
+    pair("--phone", "+55 11 91234-5678")
+    orders = client.bot.get(f"/api/clients/{client.id}/commands").json()["commands"]
+    assert [each["order"] for each in orders] == [{"kind": "phone_code", "number": "5511912345678"}]
+    client.bot.put(base, json={**waiting, "state": "connected", "number": "5511912345678"}).raise_for_status()
+    done = pair()
+    assert (done.returncode, done.stdout) == (0, f"{client.id} is connected: +55 11 91234-5678\n")
+
+
+def test_pairing_what_is_not_there(gateway: Gateways) -> None:
+    for arguments, says in [
+        (["nobody"], "there is no client 'nobody'"),
+        (["Nobody"], "'Nobody' is not a client id"),
+        (["nobody", "--phone", "12"], "--phone: not a telephone number"),
+        (["nobody", "--timeout", "0"], "--timeout: 0 is not above 0"),
+    ]:
+        done = run("pair", *arguments, "--settings", gateway.settings_file)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert says in done.stderr
