@@ -93,7 +93,7 @@ def test_codes_refresh_and_rounds_follow_by_themselves(open_shop: OpenShop, brow
     quick = SimulatorAccount(codes=2, first_seconds=4.0, later_seconds=4.0)
     shop, browser = open_shop(quick), browse()
     begin(browser, shop)
-    codes = "return document.querySelector('.qr-box path')?.getAttribute('d') ?? ''"
+    codes = "return document.querySelector('.qr-box svg')?.innerHTML ?? ''"
     seen: set[str] = set()
 
     def look() -> bool:
