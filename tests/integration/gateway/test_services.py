@@ -41,7 +41,7 @@ def test_chat_refuses_bad_input_itself(gateway: Gateways, client: Client) -> Non
 def test_transcriptions_are_improved(gateway: Gateways, client: Client) -> None:
     body = {"transcription": "quero dois pao", "context": "padaria"}
     answer = client.integrator.post("/api/improve-transcription", json=body)
-    assert answer.json() == {"improved": "Quero dois pao"}
+    assert answer.json() == {"improved": "Quero dois pao", "changes": [], "skipped": ""}
     assert gateway.operator().post("/api/improve-transcription", json=body).status_code == httpx.codes.OK
     assert [asked.client_id for asked in gateway.ai.improved] == [client.id, ""]
 
