@@ -24,7 +24,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 jobs:
-  description: Each job with its name, age_hours (null for never), size, detail and alarm (empty: well).
+  description: Each job with its name, age_hours (null for never), size, detail and alarm (empty when well).
   type: list
   elements: dict
   returned: always
