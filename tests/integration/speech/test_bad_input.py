@@ -43,7 +43,7 @@ def zipped() -> bytes:
     """A ZIP that unpacks to 50 MB."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("note.ogg", bytes(50_000_000))
+        archive.writestr(zipfile.ZipInfo("note.ogg"), bytes(50_000_000), zipfile.ZIP_DEFLATED)
     return file.getvalue()
 
 
@@ -98,7 +98,25 @@ def still_unharmed(node: SpeechNode, note: bytes) -> Iterator[None]:
         (b"OggS" + bytes(16_000_000), 413, "larger than 16000000 bytes"),
         (b"OggS" + bytes(17_000_000), 413, "larger than a voice note may be"),
     ],
-    ids=lambda value: repr(value[:24]) if isinstance(value, bytes) else None,
+    ids=[
+        "nothing",
+        "text",
+        "pdf",
+        "playlist",
+        "cut",
+        "noise-after-the-head",
+        "cut-wav",
+        "three-hours-of-amr",
+        "zip",
+        "zip-as-ogg",
+        "flac-bomb",
+        "192-khz",
+        "no-channel",
+        "200-channels",
+        "0-hz",
+        "too-large",
+        "larger-than-any-note",
+    ],
 )
 def test_what_is_no_voice_note(node: SpeechNode, audio: bytes, status: int, says: str) -> None:
     assert_problem(node.transcribe(audio), status, says)
