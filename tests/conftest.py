@@ -5,10 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support.keys import Keys, make_keys
 from tests.support.postgres import Cluster, Database
 from tests.support.redis import RedisServer
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("shared-machine", deadline=None)
+settings.load_profile("shared-machine")
 
 
 @pytest.fixture(scope="session")
