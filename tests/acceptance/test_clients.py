@@ -35,10 +35,16 @@ def others(deployment: Deployment, guest: Client) -> dict[str, int]:
     return {each["name"]: each["pid"] for each in deployment.programs() if each["name"] != guest.program}
 
 
+def given(guest: Client) -> list[str]:
+    """What every addition of the guest is given."""
+    return ["-e", f"client={guest.id}", "-e", "channel=simulator"]
+
+
 def add(guest: Client, *values: str) -> Run:
     """Add the guest, or change it."""
-    arguments = [word for value in (f"client={guest.id}", *values) for word in ("-e", value)]
-    return playbook("add-client", *arguments).require_success()
+    return playbook(
+        "add-client", *given(guest), *(word for value in values for word in ("-e", value))
+    ).require_success()
 
 
 def remove(guest: Client, *values: str) -> Run:
@@ -112,7 +118,7 @@ def test_an_interrupted_addition_is_completed_by_the_next(
     chance = random.Random(seed)
     before = others(deployment, guest)
     for _ in range(INTERRUPTIONS):
-        interrupt(command("add-client", "-e", f"client={guest.id}"), after_tasks=chance.randrange(5, 24))
+        interrupt(command("add-client", *given(guest)), after_tasks=chance.randrange(5, 24))
     add(guest)
     assert deployment.pid(guest.program)
     add(guest).require_changes(0)

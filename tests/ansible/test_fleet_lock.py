@@ -286,11 +286,12 @@ def test_a_killed_run_leaves_no_lock_and_its_record_says_so(holder: Holder) -> N
     second = holder.start("-e", f"lock_wait={DEADLINE}")
     wait_until(lambda: len(holder.states()) == 2, "the second run did not ask for the lock")
     first.kill()
-    first.communicate(timeout=DEADLINE)
+    first.wait(timeout=DEADLINE)
     wait_until(holder.holds, "the second run did not get the lock")
     (holder.folder / "go-on").touch()
     output, _ = second.communicate(timeout=DEADLINE)
     assert second.returncode == 0, output
+    first.communicate(timeout=DEADLINE)  # its task's process was waiting, too, and kept the output open
 
 
 def test_a_run_that_is_interrupted_while_it_waits_stands_in_nobodys_way(holder: Holder) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 REFERENCES: Final = 6  # QR codes of one round; the client shows the first for 60 s and the others for 20 s
 FAREWELL: Final = 5.0  # seconds that a client has to leave after it was told to log in
+LINGER: Final = (
+    0.5  # seconds that a client has to read why: whatsmeow drops what it has not read when the end comes
+)
 GROUP_SERVER: Final = "g.us"
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ class Connection:
         self._transport: Transport | None = None
         self._outgoing: asyncio.Queue[Node | None] = asyncio.Queue()
         self._references: list[str] = []
+        self._linger = 0.0
 
     async def run(self) -> None:
         """Serve the client until it leaves or is thrown out."""
@@ -98,6 +102,7 @@ class Connection:
                 log.debug("-> %s %s", self._number(), node)
                 self._frames.write(self._transport.encrypt(encode(node)))
                 await self._frames.drain()
+        await asyncio.sleep(self._linger)
         self._frames.close()
 
     def _number(self) -> str:
@@ -150,6 +155,7 @@ class Connection:
             self.send(Node("stream:error", {}, [Node("conflict", {"type": "replaced"})]))
         else:
             self.send(Node("stream:error", {"code": "401"}, [Node("conflict", {"type": why})]))
+        self._linger = LINGER
         self.close()
 
     def _forget(self) -> None:

@@ -352,7 +352,10 @@ class NeonizeChannel:
     async def _is_connected(self) -> bool:
         """What neonize says: while it offers codes it loses its connection without a word."""
         try:
-            return bool(await self._call("ask", lambda client: client.is_connected))
+            async with asyncio.timeout(self._pace.answer):
+                return bool(await self._call("ask", lambda client: client.is_connected))
+        except TimeoutError:
+            return False  # it hangs in a lock of its own
         except SessionOver:
             return True  # the verdict is on its way
 

@@ -4,6 +4,7 @@ A contact is named by the phone number where it is known, else by its LID (`123@
 from the one to the other, and a conversation must not break when it does.
 """
 
+import math
 from typing import Any, Final
 
 import msgspec
@@ -92,7 +93,7 @@ def _event(
         kind = "own"
     elif source.Chat.Server in _BROADCASTS:
         kind = "status"
-    elif sent_at < paired_at:
+    elif sent_at < math.floor(paired_at):  # WhatsApp's times are whole seconds
         kind = "history"
     if source.Chat.Server in _PHONE_SERVERS | _LID_SERVERS and not source.IsFromMe:
         chat = sender
