@@ -130,8 +130,10 @@ async def test_whatsapp_gives_no_code_for_a_number_that_is_none(unlinked: Hosted
 async def test_a_connection_lost_while_waiting_for_the_scan_is_made_anew(
     unlinked: HostedChannel, whatsapp: WhatsApp
 ) -> None:
-    """About once in eight times neonize 0.5.2 panics here (`FetchMe` of a phone that was never linked) and ends
-    the process, which this test sees as a failure; on a host, supervisor starts the bot again."""
+    """About once in eight times neonize 0.5.2 panics here (`FetchMe` of a phone that was never linked).
+
+    That ends the process, which this test sees as a failure; on a host, supervisor starts the bot again.
+    """
     bot = Bot()
     await unlinked.start(bot.receive, bot)
     (code,) = await until(lambda: codes(bot)[:1], "a code is shown")
