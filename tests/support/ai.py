@@ -1,7 +1,8 @@
 """The AI service as it runs on a host: its own processes, a real database, a local language model server."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,8 +13,8 @@ import msgspec
 from orbitbot.contracts.chat import ChatResponse
 from tests.support.keys import Keys
 from tests.support.net import free_port, wait_for
-from tests.support.openai_server import OpenAIServer
-from tests.support.postgres import Database
+from tests.support.openai_server import OpenAIServer, Reply
+from tests.support.postgres import Cluster, Database
 from tests.support.redis import RedisServer
 from tests.support.stack import ORBITBOT, Service
 
@@ -177,3 +178,41 @@ class Ai:
                 " ORDER BY created_at",
                 (client_id,),
             ).fetchall()
+
+
+@contextmanager
+def running(
+    directory: Path,
+    cluster: Cluster,
+    keys: Keys,
+    *,
+    models: Reply | None = None,
+    redis: RedisServer | None = None,
+) -> Iterator[Ai]:
+    """A service of two worker processes on a database and a provider of its own, until the end.
+
+    Args:
+        models: what the provider answers when it is asked for its list of models; None: nothing.
+        redis: where answers are cached; None: nowhere.
+    """
+    database, key_file = cluster.fresh(), directory / "provider-key"
+    with OpenAIServer() as provider:
+        if models is not None:
+            provider.models = models
+        service = ai_service(
+            directory,
+            directory.name,
+            database=database,
+            provider=provider,
+            key_file=key_file,
+            keys=keys,
+            redis=redis,
+        )
+        service.start()
+        try:
+            service.wait_ready()
+            with ai_client(service.url, keys) as http:
+                yield Ai(http, database, provider, key_file, keys, service)
+        finally:
+            service.stop()
+            cluster.drop(database)

@@ -11,10 +11,10 @@ import pytest
 
 from orbitbot.ai.notices import notice
 from tests.support import openai_server
-from tests.support.ai import Ai, ai_client, ai_service
+from tests.support.ai import Ai, running
 from tests.support.keys import Keys
 from tests.support.net import wait_for
-from tests.support.openai_server import OpenAIServer, says
+from tests.support.openai_server import says
 from tests.support.postgres import Cluster
 
 pytestmark = pytest.mark.integration
@@ -62,21 +62,8 @@ def know_prices(ai: Ai, client: str) -> None:
 @pytest.fixture(scope="module")
 def running_ai(cluster: Cluster, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ai]:
     """A service of this module's own, whose processes have not read the list of models yet."""
-    directory = tmp_path_factory.mktemp("money")
-    database, key_file = cluster.fresh(), directory / "provider-key"
-    with OpenAIServer() as provider:
-        provider.models = PRICES
-        service = ai_service(
-            directory, "money", database=database, provider=provider, key_file=key_file, keys=keys
-        )
-        service.start()
-        try:
-            service.wait_ready()
-            with ai_client(service.url, keys) as http:
-                yield Ai(http, database, provider, key_file, keys, service)
-        finally:
-            service.stop()
-            cluster.drop(database)
+    with running(tmp_path_factory.mktemp("money"), cluster, keys, models=PRICES) as ai:
+        yield ai
 
 
 def test_a_process_that_knows_no_prices_reserves_all_the_same(ai: Ai) -> None:

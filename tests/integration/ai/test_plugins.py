@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.ai import Ai, ai_client, ai_service
+from tests.support.ai import Ai, running
 from tests.support.keys import Keys
 from tests.support.net import wait_for
-from tests.support.openai_server import OpenAIServer, calls_tools, says
+from tests.support.openai_server import calls_tools, says
 from tests.support.postgres import Cluster
 from tests.support.redis import RedisServer
 
@@ -22,22 +22,9 @@ def running_ai(
     cluster: Cluster, keys: Keys, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ai]:
     """A service with a cache."""
-    directory = tmp_path_factory.mktemp("plugins")
-    database, key_file = cluster.fresh(), directory / "provider-key"
     redis_server.flush()
-    with OpenAIServer() as provider:
-        service = ai_service(
-            directory, "ai", database=database, provider=provider, key_file=key_file, keys=keys,
-            redis=redis_server,
-        )  # fmt: skip
-        service.start()
-        try:
-            service.wait_ready()
-            with ai_client(service.url, keys) as http:
-                yield Ai(http, database, provider, key_file, keys, service)
-        finally:
-            service.stop()
-            cluster.drop(database)
+    with running(tmp_path_factory.mktemp("plugins"), cluster, keys, redis=redis_server) as ai:
+        yield ai
 
 
 def rows(ai: Ai, statement: str, *values: Any) -> list[tuple[Any, ...]]:
