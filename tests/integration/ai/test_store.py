@@ -10,6 +10,7 @@ from orbitbot.ai.store import PROFILE_LIFETIME, Store
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.errors import NotFound
 from tests.support import postgres
+from tests.support.clock import Clock
 
 pytestmark = pytest.mark.integration
 
@@ -30,19 +31,9 @@ def clients(database: postgres.Database) -> list[str]:
     return ["red", "blue"]
 
 
-class Clock:
-    """Seconds, moved by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

@@ -3,21 +3,12 @@
 import pytest
 
 from orbitbot.ai.providers.breaker import LONGEST_OPEN, OPEN_SECONDS, Breakers
-
-
-class Clock:
-    """Seconds, moved by hand."""
-
-    def __init__(self) -> None:
-        self.seconds = 50.0
-
-    def __call__(self) -> float:
-        return self.seconds
+from tests.support.clock import Clock
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(50.0)
 
 
 @pytest.fixture
