@@ -28,7 +28,7 @@ help:
 	@echo 'make down         removes what make up installed; with PURGE=yes its data, too'
 	@echo 'make test         every test'
 	@echo 'make test-faults  the long random faults'
-	@echo 'make test-fleet   the tests on real Debian hosts, which it starts on this machine'
+	@echo 'make test-fleet   the tests on real Debian hosts, with those that are too long for make test'
 	@echo 'make bench-unchanged-site  an unchanged site.yml on a fleet, against stock Ansible'
 	@echo 'make bench-speech | bench-speech-gpu   the speech node beside faster-whisper'
 	@echo 'make bench-crash | bench-memory | bench-seal   measures of bots (docs/benchmarks.md)'
@@ -56,10 +56,14 @@ up: setup
 down: setup
 	$(PLAYBOOK) playbooks/down.yml -e purge=$(PURGE)
 
-# Tests that need nobody else's peace run on both cores; those on this machine's deployment, one by one.
+# Tests that need nobody else's peace run on both cores. Those on this machine's deployment go one by one, and
+# beside them those on real hosts, which share nothing with it.
 test: setup test-packages lint
 	$(PYTEST) -m 'not faults' --numprocesses 2 --dist worksteal tests/unit tests/integration tests/ansible tests/browser
-	$(PYTEST) -m 'not faults' tests/acceptance
+	$(BIN)/python -m tests.hosts setup
+	$(BIN)/python -m tests.support.side_by_side \
+		acceptance: $(PYTEST) -m 'not faults' tests/acceptance \
+		fleet: $(PYTEST) -m 'not faults and not long' tests/fleet
 
 test-faults: setup test-packages
 	$(PYTEST) -m faults

@@ -1,4 +1,30 @@
-"""Fleets for the tests on real hosts. Where they cannot run, every test fails and says what is missing."""
+"""Fleets for the tests on real hosts. Where they cannot run, every test fails and says what is missing.
+
+Making a fleet with `site.yml` takes minutes, so all tests share one: the fixture `site` gives it
+(tests/fleet/site.py says what is on which host). Whoever adds a test to it:
+
+    pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]     # the first test of all makes the fleet
+
+    def test_something(site: Site) -> None:
+        site.play("some-playbook", client="padaria").require_success()
+        assert site.say("padaria", "Bom dia")                       # asked at the bot, as a contact
+        assert site.api().http.get(…)                               # over HTTPS, as the operator
+        site.fleet.ssh("database-1", "…")                           # as root
+
+* leaves it as found, also when it fails: hosts up, networks healed, the same release on all hosts, the
+  clients `padaria` and `clinica` running on their hosts. After each module this is looked at (`Site.state`);
+  what a test changes beside it, it puts back itself. Clients of its own it removes with `remove-client
+  -e purge=yes`.
+* gives other variables to all playbooks by a file of its own, `site.inventory /
+  "group_vars/all/zzz-NAME.yml"`, removed in the end and followed by a run of `site.yml`, which brings the
+  hosts back.
+* is short: every second counts in `make test`, on two cores beside the acceptance tests. What takes longer
+  than a minute, or needs a fleet of its own, carries the marker `long` (make test-fleet runs it, too), and
+  long random faults carry `faults` (make test-faults).
+
+While writing tests: ORBITBOT_KEEP_FLEET=1 keeps the fleet after them, and the next run takes it and brings
+it to the checkout's release by `site.yml`. `python -m tests.hosts list` shows it, `… down NAME` removes it.
+"""
 
 import hashlib
 import os
@@ -76,11 +102,8 @@ def ground(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
 
 
 @pytest.fixture(scope="session")
-def site(store: Store) -> Iterator[Site]:
-    """Six hosts that `site.yml` made a fleet of, with two clients; each test leaves it as it found it.
-
-    ORBITBOT_KEEP_FLEET=1 keeps the fleet after the tests, and takes the one that was kept.
-    """
+def made_site(store: Store) -> Iterator[tuple[Site, dict[str, object]]]:
+    """What `site` gives to each module, and the state in which it was made."""
     name = fleet_name("site")
     keep = os.environ.get(KEEP) == "1"
     if not (keep and name in {plan.name for plan in store.plans()}):
@@ -89,7 +112,15 @@ def site(store: Store) -> Iterator[Site]:
     try:
         made = Site(Fleet.load(store, name))
         made.prepare()
-        yield made
+        yield made, made.state()
     finally:
         if not keep:
             remove(store, name)
+
+
+@pytest.fixture(scope="module")
+def site(made_site: tuple[Site, dict[str, object]]) -> Iterator[Site]:
+    """The one fleet of a whole run of tests; the module's text says how to use it."""
+    made, state = made_site
+    yield made
+    assert made.state() == state, "the tests of this module left the fleet otherwise than they found it"

@@ -6,7 +6,8 @@ import random
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -59,12 +60,19 @@ SEED: Final = 20_261_130
 KILLED_BETWEEN: Final = (30, 120)  # tasks of the first run: from the mesh to the services
 SITE_TIMEOUT: Final = 900.0  # seconds
 
+# Whether all units run, which release does, and which programs supervisor has.
+_STATE = (
+    "shopt -s nullglob; echo $(systemctl is-system-running) $(readlink /opt/orbitbot/current) "
+    "/etc/supervisor/conf.d/*"
+)
 _SEARCHED = "/etc /home /opt/orbitbot/current /root /run /srv /tmp /var"
-# 0 when a file below these directories, or a process's environment or command line, holds standard input.
+# Reads names and their texts from standard input (JSON); prints (JSON) the names whose text is in a file
+# below these directories or in a process's environment or command line, and where it was found first.
 _SEARCH = """
-import os, stat, sys
-wanted = sys.stdin.buffer.read().strip()
+import json, os, stat, sys
+wanted = {name: text.encode() for name, text in json.load(sys.stdin).items()}
 mine = str(os.getpid())
+found = {}
 def files():
     for process in os.listdir("/proc"):
         if process.isdigit() and process != mine:
@@ -75,15 +83,13 @@ def files():
             yield from (os.path.join(folder, name) for name in names)
 for path in files():
     try:
-        if not stat.S_ISREG(os.lstat(path).st_mode):
-            continue
-        with open(path, "rb") as file:
-            if wanted in file.read():
-                print(path)
-                sys.exit(0)
+        if stat.S_ISREG(os.lstat(path).st_mode):
+            with open(path, "rb") as file:
+                content = file.read()
+            found.update((name, path) for name in wanted.keys() - found.keys() if wanted[name] in content)
     except OSError:
         continue
-sys.exit(1)
+json.dump(found, sys.stdout)
 """
 
 
@@ -204,6 +210,20 @@ class Site:
             self.secrets["vault_operator_password"]
         )
 
+    def state(self) -> dict[str, object]:
+        """What every module of tests must leave as it found it."""
+
+        def told(host: str) -> str:
+            return " ".join(self.fleet.ssh(host, _STATE).split())
+
+        with ThreadPoolExecutor() as pool, self.api() as api:
+            listed = api.http.get("/api/clients").raise_for_status().json()
+            return {
+                "inventory": sorted(str(path) for path in self.inventory.rglob("*") if path.is_file()),
+                "clients": sorted(each["id"] for each in listed),
+                "hosts": dict(zip(self.hosts, pool.map(told, self.hosts), strict=True)),
+            }
+
     def command(self, playbook: str, *arguments: str, **variables: Any) -> list[str]:
         """The command line of a playbook of this inventory."""
         words = [str(BINARIES / "ansible-playbook"), "-i", str(self.inventory), f"playbooks/{playbook}.yml"]
@@ -231,11 +251,16 @@ class Site:
         return Run(done.returncode, done.stdout)
 
     def add_clients(self) -> None:
-        """Have the clients, on the simulator channel."""
-        for client, host in self.clients.items():
-            self.play(
+        """Have the clients, on the simulator channel; all at once, which the lock allows."""
+
+        def add(client: str, host: str) -> Run:
+            return self.play(
                 "add-client", client=client, channel="simulator", settings_file=PERSONALITY, host=host
-            ).require_success()
+            )
+
+        with ThreadPoolExecutor() as pool:
+            for run in pool.map(add, self.clients.keys(), self.clients.values()):
+                run.require_success()
 
     def say(self, client: str, text: str, number: str = "5511900000000") -> str:
         """What the client's bot answers to a text, asked on its host's simulated telephone."""
@@ -264,16 +289,20 @@ class Site:
         """See `outside.open_ports`."""
         return outside.open_ports(self.address(host), ports)
 
-    def holds(self, host: str, secret: str) -> bool:
-        """Whether a file or process of the host has the secret; of several lines the longest counts."""
-        longest = max(secret.splitlines(), key=len)
+    def held(self, host: str, secrets: Mapping[str, str]) -> dict[str, str]:
+        """Those of the secrets that a file or process of the host has → where.
+
+        Of a secret of several lines the longest line counts.
+        """
+        longest = {name: max(secret.splitlines(), key=len) for name, secret in secrets.items()}
         done = subprocess.run(
             self.fleet.ssh_command(host, f"python3 -c {shlex.quote(_SEARCH)} {_SEARCHED}"),
-            input=longest,
+            input=json.dumps(longest),
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
         )
-        assert done.returncode in (0, 1), done.stderr
-        return done.returncode == 0
+        assert done.returncode == 0, done.stderr
+        found: dict[str, str] = json.loads(done.stdout)
+        return found

@@ -16,7 +16,7 @@ from tests.hosts.ssh import SOCKETS
 from tests.hosts.store import Store
 from tests.support import first_fleet, runbook
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 GROUPS = {
     "gateway-1": ("control", "gateway", "ai"),

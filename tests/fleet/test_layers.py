@@ -15,7 +15,7 @@ from tests.hosts.machine import IDENTITY
 from tests.hosts.plan import FleetRequest, HostRequest
 from tests.hosts.store import Store
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 WANTED = FleetRequest(
     name=fleet_name("baked"), hosts=(HostRequest("a"), HostRequest("b")), packages=("redis-server",)

@@ -82,7 +82,7 @@ class BotHost:
         self.run("supervisorctl update >&2")
 
     def has(self, client: str, name: str) -> bool:
-        return self.run(f"test -e {BOTS}/{client}/{name} && echo yes || true") == "yes\n"
+        return self.run(f"if test -e {BOTS}/{client}/{name}; then echo yes; fi") == "yes\n"
 
     def wait(self, client: str, name: str) -> None:
         """Until it has written a sign."""
@@ -98,7 +98,8 @@ class BotHost:
 
     def processes(self, client: str) -> list[int]:
         """The living processes of its user."""
-        listed = self.run(f"ps -o pid=,stat= -u bot-{client} || true").splitlines()
+        # Status 1 says that there are none.
+        listed = self.run(f"ps -o pid=,stat= -u bot-{client}; test $? -le 1").splitlines()
         return [int(line.split()[0]) for line in listed if not line.split()[1].startswith("Z")]
 
     def seconds_used(self, client: str) -> float:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -59,8 +60,8 @@ def test_services_listen_on_mesh_and_loopback_alone(site: Site, host: str) -> No
 def test_a_host_holds_the_secrets_that_it_needs_and_no_other(site: Site, host: str) -> None:
     known = {name: value for name, value in site.secrets.items() if name not in PUBLIC}
     assert known.keys() == HOLDERS.keys(), "say who may hold the new secret"
-    found = {name for name, value in known.items() if site.holds(host, value)}
-    assert found == {name for name, hosts in HOLDERS.items() if host in hosts}
+    found = site.held(host, known)
+    assert found.keys() == {name for name, hosts in HOLDERS.items() if host in hosts}, found
 
 
 def test_a_bots_user_reaches_the_gateways_and_neither_database_nor_metadata(site: Site) -> None:
@@ -76,16 +77,26 @@ def test_the_database_takes_nobody_without_tls(site: Site) -> None:
     password = site.secrets["vault_database_ai_password"]
     login = f"host={site.mesh['database-1']} dbname=orbitbot user=orbitbot_ai password={password}"
     program = "import psycopg, sys; psycopg.connect(sys.stdin.read())"
-    client = f"/opt/orbitbot/current/venv/application/bin/python -c '{program}'"
+    python = "/opt/orbitbot/current/venv/application/bin/python"
 
-    def connect(more: str) -> str:
-        return site.fleet.ssh("gateway-2", f"echo '{login} {more}' | {client} 2>&1 || true")
+    def connect(more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            site.fleet.ssh_command("gateway-2", f"{python} -c '{program}'"),
+            input=f"{login} {more}",
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
 
-    assert connect("sslmode=verify-full sslrootcert=/etc/orbitbot/ca.crt") == ""
-    assert "no pg_hba.conf entry" in connect("sslmode=disable")
-    assert "certificate verify failed" in connect(
-        "sslmode=verify-full sslrootcert=/etc/ssl/certs/ca-certificates.crt"
-    )
+    trusting = connect("sslmode=verify-full sslrootcert=/etc/orbitbot/ca.crt")
+    assert (trusting.returncode, trusting.stderr) == (0, "")
+    plain = connect("sslmode=disable")
+    assert plain.returncode == 1
+    assert "no pg_hba.conf entry" in plain.stderr
+    stranger = connect("sslmode=verify-full sslrootcert=/etc/ssl/certs/ca-certificates.crt")
+    assert stranger.returncode == 1
+    assert "certificate verify failed" in stranger.stderr
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -14,7 +14,7 @@ from tests.hosts.launch import launch, remove
 from tests.hosts.plan import FleetRequest, HostRequest
 from tests.hosts.store import Store
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 ROOT = Path(__file__).parents[2]
 TOOL = "cd /root/launcher && python3 -m tests.hosts --store /tmp/store"  # a memory disk: overlays do not nest
