@@ -217,9 +217,9 @@ class Site:
             return " ".join(self.fleet.ssh(host, _STATE).split())
 
         with ThreadPoolExecutor() as pool, self.api() as api:
-            listed = api.http.get("/api/clients").raise_for_status().json()
+            listed = api.http.get("/api/clients").raise_for_status().json()["clients"]
             return {
-                "inventory": sorted(str(path) for path in self.inventory.rglob("*") if path.is_file()),
+                "inventory": sorted(path.name for path in self.inventory.glob("*_vars/*/*")),
                 "clients": sorted(each["id"] for each in listed),
                 "hosts": dict(zip(self.hosts, pool.map(told, self.hosts), strict=True)),
             }

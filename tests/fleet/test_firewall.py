@@ -7,7 +7,7 @@ import pytest
 from tests.fleet.ground import CACHE, DATABASE, LISTENING, MESH, METADATA, UNDECLARED, Ground
 from tests.hosts.processes import wait_until
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 PORTS = sorted(
     {22, 111, 3000, 3001, 3002, 8080, 51820} | {port for ports in LISTENING.values() for port in ports}

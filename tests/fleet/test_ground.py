@@ -5,7 +5,7 @@ import pytest
 from tests.fleet.ground import CACHE, MESH, UNDECLARED, Ground
 from tests.hosts.processes import wait_until
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 
 def test_a_second_run_changes_nothing(ground: Ground) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.fleet.ground import Ground
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 
 def ssh(ground: Ground, *options: str) -> str:

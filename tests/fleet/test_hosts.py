@@ -11,7 +11,7 @@ from tests.hosts.command import HostsError
 from tests.hosts.fleet import Fleet
 from tests.hosts.processes import wait_until
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 HOG = "python3 -c \"len(b'x' * (100 << 20))\""  # bytes: 100 MiB, all of them written
 LISTEN = (

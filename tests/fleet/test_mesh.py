@@ -9,7 +9,7 @@ from tests.fleet.ground import MESH, Ground
 from tests.hosts.command import HostsError
 from tests.hosts.processes import wait_until
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 
 def reaches(ground: Ground, sender: str, receiver: str) -> bool:

@@ -13,7 +13,7 @@ from tests.hosts.command import HostsError
 from tests.hosts.processes import wait_until
 from tests.support.sealed import CPU, FILES, HOSTILE, LAUNCHER, MEMORY, TASKS
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 BOTS = "/var/lib/orbitbot/bots"
 RELEASE = "/opt/orbitbot/releases/test"

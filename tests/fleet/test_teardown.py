@@ -19,7 +19,7 @@ from tests.hosts.processes import Process, wait_until, with_argument
 from tests.hosts.ssh import SOCKETS
 from tests.hosts.store import Store
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.long]
 
 MakeFleet = Callable[..., Fleet]
 
