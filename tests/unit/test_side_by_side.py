@@ -41,7 +41,7 @@ def test_both_outputs_can_be_read_one_after_the_other(tmp_path: Path) -> None:
         "right:", "sh", "-c", "until [ -p pipe ]; do sleep 0.05; done; echo >pipe; echo right was here",
     )  # fmt: skip
     assert status == 0, printed
-    assert printed.index("left begins\nleft ends\n") < printed.index("right was here")
+    assert printed.index("left begins\n") < printed.index("left ends\n") < printed.index("right was here\n")
     assert (tmp_path / "build/side-by-side/right.log").read_text() == "right was here\n"
     assert printed.endswith("--- left: passed\n--- right: passed\n")
 
