@@ -217,7 +217,7 @@ def _settle(world: World, said: dict[str, str]) -> None:
     progress, since, began = -1, time.monotonic(), time.monotonic()
     while time.monotonic() - began < SETTLED:
         present = len(world.gateway.messages) + _delivered(world.gateway)
-        if len(world.gateway.messages) == len(said) and _delivered(world.gateway) == len(world.gateway.turns):
+        if world.gateway.has_delivered(set(said)):
             return
         if present != progress:
             progress, since = present, time.monotonic()

@@ -300,6 +300,16 @@ class GatewayDouble:
             ]
         return list(dict.fromkeys(states))
 
+    def has_delivered(self, messages: set[str]) -> bool:
+        """Whether exactly these messages came, and the delivery of every turn was reported.
+
+        A turn is taken in several steps: one look without the lock could fall between two of them.
+        """
+        with self._lock:
+            return set(self.messages) == messages and all(
+                "delivered" in self.deliveries(turn) for turn in self.turns
+            )
+
     def set_aside(self) -> dict[str, str]:
         """Message id → reason, of everything reported as set aside."""
         with self._lock:

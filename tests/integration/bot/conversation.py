@@ -49,13 +49,10 @@ class Conversation:
 
     def wait_until_answered(self, gateway: GatewayDouble, timeout: float = 40.0) -> None:
         """Until every message is in a turn, and every turn reported as delivered."""
-
-        def all_done() -> bool:
-            return set(gateway.messages) == {each for ids in self.said.values() for each in ids} and all(
-                "delivered" in gateway.deliveries(turn) for turn in list(gateway.turns)
-            )
-
-        wait_for(all_done, "every message answered and every delivery reported", timeout)
+        said = {each for ids in self.said.values() for each in ids}
+        wait_for(
+            lambda: gateway.has_delivered(said), "every message answered and every delivery reported", timeout
+        )
 
     def check(self, gateway: GatewayDouble) -> None:
         """Nothing lost, nothing answered twice, nothing changed on the way, nothing left over."""

@@ -1,10 +1,12 @@
 """A real bot against every way in which a gateway can fail it: each message is answered once, none twice."""
 
 import random
+import threading
 
 import pytest
 
 from orbitbot.contracts.bot import BotSettings
+from orbitbot.contracts.messages import Member, PostMessage
 from orbitbot.contracts.reports import Delivery
 from tests.integration.bot.bot_process import BotProcess
 from tests.integration.bot.conversation import Conversation
@@ -33,6 +35,28 @@ def ask(bot: BotProcess, gateway: GatewayDouble, timeout: float = 20.0) -> None:
     assert conversation.notes, "choose a seed with a voice note in it"
     conversation.wait_until_answered(gateway, timeout)
     conversation.check(gateway)
+
+
+def test_a_turn_that_is_being_taken_does_not_count_as_delivered(gateway: GatewayDouble) -> None:
+    """The double's own: seen between two steps of taking the first turn, there was none left to deliver."""
+    seen: list[bool] = []
+
+    def look_meanwhile(post: PostMessage) -> str:
+        look = threading.Thread(target=lambda: seen.append(gateway.has_delivered({post.members[0].id})))
+        look.start()
+        look.join(0.2)
+        return "oi"
+
+    gateway.answer = look_meanwhile
+    post = PostMessage(
+        message="oi",
+        type="text",
+        from_=NUMBER,
+        members=[Member(id="M1", type="text", sent_at=1.0, journaled_at=1.0, text="oi")],
+    )
+    gateway.post("turn", post, {}, b"", 0.0)
+    wait_for(lambda: seen, "it has looked")
+    assert seen == [False]
 
 
 @pytest.mark.parametrize(
