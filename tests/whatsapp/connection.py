@@ -136,7 +136,7 @@ class Connection:
             self._hand_over_waiting(device)
 
     def _hand_over_waiting(self, device: Device) -> None:
-        waiting = list(device.waiting.values())
+        waiting = [*device.waiting.values(), *device.receipts.values()]
         count = str(len(waiting))
         self.send(Node("ib", {"from": SERVER}, [Node("offline_preview", {"count": count, "message": count})]))
         for position, stanza in enumerate(waiting):
@@ -232,6 +232,8 @@ class Connection:
                 self._take_receipt(node)
             case "ack" if self.device is not None and node.text("class") == "message":
                 self.device.waiting.pop(node.text("id"), None)
+            case "ack" if self.device is not None and node.text("class") == "receipt":
+                self.device.receipts.pop(node.text("id"), None)
             case "presence" | "chatstate":
                 self._core.note_presence(self._number(), node)
 
@@ -247,14 +249,16 @@ class Connection:
         readers = self._core.post.read(self.device, node)
         if left := troubles.lost_acknowledgements.get(number):
             troubles.lost_acknowledgements[number] = left - 1
-            return
-        self.send(Node("ack", acknowledgement))
+        else:
+            self.send(Node("ack", acknowledgement))
         for person in readers:
             if person.sends_receipts:
                 who: dict[str, str | Jid] = {"from": to}
                 if to.server == GROUP_SERVER:
                     who["participant"] = person.jid
-                self.send(Node("receipt", {**who, "id": node.text("id"), "t": _now()}))
+                receipt = Node("receipt", {**who, "id": node.text("id"), "t": _now()})
+                wait = troubles.receipt_delay.get(number, 0.0)
+                asyncio.get_running_loop().call_later(wait, self.device.hand_over_receipt, receipt)
 
     def _take_receipt(self, node: Node) -> None:
         if self.device is None:
@@ -342,6 +346,7 @@ class Connection:
                 self.device.one_time_keys.append((int.from_bytes(key_id.data, "big"), value.data))
 
     def _users(self, node: Node) -> Sequence[Node]:
+        self._core.lookups[self._number()] += 1
         asked = node.child("usync", "list")
         users = [self._user(each) for each in asked.children] if asked else []
         answer = [

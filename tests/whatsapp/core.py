@@ -5,6 +5,7 @@ import json
 import logging
 import ssl
 import time
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -55,6 +56,7 @@ class Core:
         linking: connections that have asked for a code, by the owner's number.
         connections: how many clients have opened a WebSocket so far.
         retries: ids of messages that bots could not read and asked for again, once for each time.
+        lookups: how often each bot, by number, has asked for people's devices.
         wrong_codes: how often a wrong 8-digit code was typed in.
     """
 
@@ -71,6 +73,7 @@ class Core:
         self.retries: list[str] = []
         self.receipts: list[Receipt] = []
         self.presences: list[Presence] = []
+        self.lookups: Counter[str] = Counter()
         self.wrong_codes = 0
         self._context = server_context(directory)
         self._servers: list[asyncio.Server] = []

@@ -76,6 +76,7 @@ class Device:
 
     Attributes:
         waiting: stanzas by id, in order, that the device has not acknowledged; sent again when it comes back.
+        receipts: contacts' receipts by the message's id that it has not acknowledged; as `waiting`.
         written: everything that was ever written to it, by id.
         logins: how often it has logged in.
     """
@@ -85,6 +86,7 @@ class Device:
     bundle: Bundle | None = None
     one_time_keys: deque[tuple[int, bytes]] = field(default_factory=deque)
     waiting: dict[str, Node] = field(default_factory=dict)
+    receipts: dict[str, Node] = field(default_factory=dict)
     written: dict[str, Written] = field(default_factory=dict)
     connection: "Connection | None" = None
     logins: int = 0
@@ -101,6 +103,12 @@ class Device:
     def name(self) -> str:
         """What phones call their session with it."""
         return str(self.jid)
+
+    def hand_over_receipt(self, receipt: Node) -> None:
+        """A contact's phone says that it has a message; the device is told now, or when it comes back."""
+        self.receipts[receipt.text("id")] = receipt
+        if self.connection is not None:
+            self.connection.send(receipt)
 
     def publish(self) -> Bundle:
         """Its bundle with a one-time key of its own.

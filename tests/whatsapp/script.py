@@ -247,12 +247,10 @@ class Script:
 
     def read_receipt(self, bot: str, number: str, message_id: str) -> None:
         """The contact has read the bot's message."""
-        device = self._core.directory.device(bot)
-        if device.connection is not None:
-            jid = self._core.directory.person(number).hidden_jid
-            device.connection.send(
-                Node("receipt", {"from": jid, "id": message_id, "type": "read", "t": str(int(time.time()))})
-            )
+        jid = self._core.directory.person(number).hidden_jid
+        self._core.directory.device(bot).hand_over_receipt(
+            Node("receipt", {"from": jid, "id": message_id, "type": "read", "t": str(int(time.time()))})
+        )
 
     # From the bot
 
@@ -275,6 +273,10 @@ class Script:
     def retries(self) -> list[str]:
         """Ids of messages that bots have asked for again, once for each time."""
         return self._core.retries
+
+    def lookups(self, bot: str) -> int:
+        """How often the bot has asked for people's devices."""
+        return self._core.lookups[bot]
 
     def media_fetched(self) -> list[str]:
         """Paths of the files that bots have fetched, once for each time."""
@@ -339,6 +341,10 @@ class Script:
     def send_error(self, bot: str, code: int) -> None:
         """Refuse what the bot sends (463: outreach is locked); 0 ends it."""
         self._core.troubles.send_error[bot] = code
+
+    def delay_receipts(self, bot: str, seconds: float) -> None:
+        """Let contacts' phones take their time to say that they have a message of the bot's."""
+        self._core.troubles.receipt_delay[bot] = seconds
 
     def lose_acknowledgements(self, bot: str, count: int) -> None:
         """Deliver the bot's next `count` messages, and never tell it."""

@@ -20,6 +20,7 @@ class Troubles:
         hearing: by number.
         delay: seconds before every stanza of the server's, by number.
         send_error: error code that answers what a bot sends, by number (463: its outreach is locked).
+        receipt_delay: seconds until contacts' phones say that they have a message, by the bot's number.
         lost_acknowledgements: bots by number whose next sends are delivered and never acknowledged: how many.
     """
 
@@ -30,4 +31,5 @@ class Troubles:
     hearing: dict[str, Hearing] = field(default_factory=dict)
     delay: dict[str, float] = field(default_factory=dict)
     send_error: dict[str, int] = field(default_factory=dict)
+    receipt_delay: dict[str, float] = field(default_factory=dict)
     lost_acknowledgements: dict[str, int] = field(default_factory=dict)

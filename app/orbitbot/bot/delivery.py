@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
 from orbitbot.bot.backoff import Backoff
@@ -70,10 +70,6 @@ class Deliverer:
     async def _send(self, turn: Turn, part: Part, parts: int, *, doubtful: bool) -> float | None:
         """None once the part has left and is marked; else the seconds that the channel asks to wait."""
         facts = {"turn": turn.id, "part": part.position, "action": "send"}
-        self._journal.begin_part(
-            turn.id, part.position, maybe_repeated=doubtful and not self._channel.idempotent_send
-        )
-        self._on_report()
         message = Outbound(
             send_id=part.send_id,
             chat=turn.chat,
@@ -82,6 +78,21 @@ class Deliverer:
             part=part.position,
             parts=parts,
         )
+        if doubtful and not self._channel.idempotent_send:
+            try:
+                fate = await self._channel.fate(message, turn.members[-1].journaled_at)
+            except NotSent as error:
+                log.info("nobody can tell yet whether a part left", extra={**facts, "reason": error.detail})
+                return error.retry_after or 0.0
+            log.warning("a send had broken off", extra={**facts, "fate": fate})
+            if fate == "left":
+                await self._mark(turn, part, facts)
+                return None
+            doubtful = fate == "unknown"
+        self._journal.begin_part(
+            turn.id, part.position, maybe_repeated=doubtful and not self._channel.idempotent_send
+        )
+        self._on_report()
         try:
             await self._channel.send(message)
         except Undeliverable as error:
@@ -95,20 +106,22 @@ class Deliverer:
         except Exception:  # whatever a channel's library raises: the part may or may not have left
             log.exception("a send broke off, trying again", extra=facts)
             return 0.0
-        if await self._mark(turn, part):
-            self._on_report()
-            log.info("turn delivered", extra=facts)
+        await self._mark(turn, part, facts)
         return None
 
-    async def _mark(self, turn: Turn, part: Part) -> bool:
+    async def _mark(self, turn: Turn, part: Part, facts: Mapping[str, object]) -> None:
         """Mark a part that has left. While the disk is full this waits: to send again would be a double."""
         backoff = Backoff(self._retry_ceiling)
         while True:
             try:
-                return self._journal.finish_part(turn.id, part.position)
+                delivered = self._journal.finish_part(turn.id, part.position)
+                break
             except JournalUnavailable as error:
                 log.critical("a sent part is not marked", extra={"turn": turn.id, "reason": error.detail})
                 await asyncio.sleep(backoff.next())
+        if delivered:
+            self._on_report()
+            log.info("turn delivered", extra=facts)
 
     async def _unstoppable(self, sending: Coroutine[Any, Any, float | None]) -> float | None:
         """Let a send and its mark end together, even while the bot stops: else it might be repeated."""

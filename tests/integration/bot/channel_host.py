@@ -18,6 +18,7 @@ import msgspec
 
 from orbitbot.bot.channels.channel import (
     Channel,
+    Fate,
     MediaGone,
     MediaUnavailable,
     NotPossible,
@@ -117,6 +118,10 @@ class HostedChannel:
     async def send(self, message: Outbound) -> None:
         await self._ask("send", msgspec.to_builtins(message))
 
+    async def fate(self, message: Outbound, since: float) -> Fate:
+        told: Fate = (await self._ask("fate", [msgspec.to_builtins(message), since]))["fate"]
+        return told
+
     async def typing(self, chat: str, *, active: bool) -> None:
         await self._ask("typing", [chat, active])
 
@@ -132,16 +137,17 @@ class HostedChannel:
     async def log_out(self) -> None:
         await self._ask("log_out")
 
-    async def _ask(self, name: str, argument: Any = None) -> None:
+    async def _ask(self, name: str, argument: Any = None) -> Any:
         if self._commands is None:
             raise NotSent("the channel's process does not run")
         reader, writer = self._commands
         async with self._one_at_a_time, asyncio.timeout(TIMEOUT):
             writer.write(msgspec.json.encode([name, argument]) + b"\n")
             answer = msgspec.json.decode(await reader.readline())
-        if answer:
+        if isinstance(answer, list):
             kind, detail = answer
             raise _ERRORS.get(kind, RuntimeError)(detail)
+        return answer
 
     async def _listen(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, receive: Receive, observer: Observer
@@ -224,11 +230,13 @@ async def _serve(directory: Path, commands: socket.socket, events: socket.socket
     reader, writer = await asyncio.open_connection(sock=commands)
     while line := await reader.readline():
         name, argument = msgspec.json.decode(line)
-        answer = None
+        answer: Any = None
         try:
             match name:
                 case "send":
                     await channel.send(msgspec.convert(argument, Outbound))
+                case "fate":
+                    answer = {"fate": await channel.fate(msgspec.convert(argument[0], Outbound), argument[1])}
                 case "typing":
                     await channel.typing(argument[0], active=argument[1])
                 case "fetch_media":

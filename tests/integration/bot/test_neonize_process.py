@@ -11,8 +11,9 @@ import pytest
 
 from orbitbot.contracts.bot import BotSettings
 from orbitbot.contracts.pairing import QrShown
+from orbitbot.contracts.reports import Delivery
 from tests.integration.bot.bot_process import BotProcess
-from tests.support.gateway_double import GatewayDouble
+from tests.support.gateway_double import GatewayDouble, Later
 from tests.support.net import wait_for
 from tests.whatsapp.handle import WhatsApp
 from tests.whatsapp.linking import link
@@ -53,6 +54,12 @@ def texts(whatsapp: WhatsApp, number: str) -> list[str]:
     return [each.text for each in whatsapp.sent(BOT) if each.to == number]
 
 
+def delivered(gateway: GatewayDouble) -> Delivery | None:
+    """The report of a delivery, once there is one."""
+    reports = [each for each in gateway.reports if isinstance(each, Delivery)]
+    return next((each for each in reports if each.state == "delivered"), None)
+
+
 def test_a_conversation_from_the_code_to_a_clean_end(
     tmp_path: Path, gateway: GatewayDouble, whatsapp: WhatsApp
 ) -> None:
@@ -90,6 +97,49 @@ def test_a_conversation_from_the_code_to_a_clean_end(
             assert not path.stat().st_mode & 0o077, path
     finally:
         bot.clean_up()
+
+
+@pytest.mark.parametrize("has_said_so", [True, False], ids=["receipt", "no receipt"])
+def test_an_answer_whose_bot_died_in_its_send(
+    bot: BotProcess, gateway: GatewayDouble, whatsapp: WhatsApp, *, has_said_so: bool
+) -> None:
+    """It is sent again, and flagged, unless the contact's phone has said that it has it."""
+    whatsapp.contact(ANA, sends_receipts=False)
+    connected(bot, gateway)
+    whatsapp.lose_acknowledgements(BOT, 1)
+    whatsapp.say(BOT, ANA, "Tem pão?")
+    wait_for(lambda: texts(whatsapp, ANA), "the answer has left", timeout=60)
+    bot.kill()
+    (sent,) = whatsapp.sent(BOT)
+    if has_said_so:
+        whatsapp.read_receipt(BOT, ANA, sent.id)  # it waits for the bot to come back
+    bot.start()
+    report = wait_for(lambda: delivered(gateway), "it is reported", timeout=60)
+    assert report.maybe_repeated is not has_said_so
+    assert len(texts(whatsapp, ANA)) == (1 if has_said_so else 2)
+
+
+def test_an_answer_whose_bot_died_before_it_left_is_no_double(
+    bot: BotProcess, gateway: GatewayDouble, whatsapp: WhatsApp
+) -> None:
+    gateway.settings = BotSettings(config_version=1, quiet_seconds=0.2, typing_characters_per_second=0)
+    with bot.settings_file.open("a") as file:
+        file.write("probe_answer_seconds = 2.0\n")  # and so long it waits to have marked the question as read
+    gateway.script("messages", Later(1.0))
+    connected(bot, gateway)
+    whatsapp.say(BOT, ANA, "Tem pão?")
+    wait_for(lambda: gateway.turns, "the question is posted", timeout=60)
+    before = whatsapp.lookups(BOT)
+    whatsapp.delay(BOT, 600)  # the send asks for ANA's devices, and gets no answer
+    wait_for(lambda: whatsapp.lookups(BOT) > before, "it is being sent", timeout=60)
+    assert bot.journal("SELECT state FROM parts") == [("sending",)]
+    bot.kill()
+    assert texts(whatsapp, ANA) == []
+    whatsapp.delay(BOT, 0)
+    bot.start()
+    report = wait_for(lambda: delivered(gateway), "it is reported", timeout=60)
+    assert not report.maybe_repeated
+    assert len(texts(whatsapp, ANA)) == 1
 
 
 def test_sigterm_while_it_waits_for_a_phone_ends_it_cleanly_within_two_seconds(

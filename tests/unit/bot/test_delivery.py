@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from orbitbot.bot.channels.channel import Fate
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.contracts.bot import BotSettings
 from orbitbot.contracts.reports import Delivery
@@ -127,6 +128,49 @@ def test_a_death_between_send_and_mark_is_repeated_and_flagged_where_it_matters(
         assert len(channel.arrived) == (1 if idempotent else 2)
         assert channel.doubles() == ({} if idempotent else dict.fromkeys(gateway.turns, 1))
         assert delivered(gateway).maybe_repeated is not idempotent
+
+    run_virtually(live())
+
+
+@pytest.mark.parametrize(("told", "copies"), [("left", 1), ("not_left", 2)])
+def test_a_send_that_broke_off_is_no_double_where_the_channel_knows_its_fate(
+    tmp_path: Path, told: Fate, copies: int
+) -> None:
+    """`not_left` is a lie here, for the channel did send it: what counts is that it is believed."""
+
+    async def live() -> None:
+        channel, gateway = RecordingChannel(idempotent_send=False, latency=1.0), ScriptedGateway(latency=0)
+        life = Life(tmp_path, channel, gateway)
+        life.receive(text(0))
+        await asyncio.sleep(QUICK.quiet_seconds + 1.5)
+        assert len(channel.arrived) == 1
+        await life.crash()
+        channel.told = told
+        await Life(tmp_path, channel, gateway).finish()
+        assert len(channel.arrived) == copies
+        assert not delivered(gateway).maybe_repeated
+        (asked,) = channel.asked
+        assert asked <= virtual_now()
+
+    run_virtually(live())
+
+
+def test_a_fate_that_cannot_be_told_yet_is_waited_for(tmp_path: Path) -> None:
+    async def live() -> None:
+        channel, gateway = RecordingChannel(idempotent_send=False, latency=1.0), ScriptedGateway(latency=0)
+        life = Life(tmp_path, channel, gateway)
+        life.receive(text(0))
+        await asyncio.sleep(QUICK.quiet_seconds + 1.5)
+        await life.crash()
+        channel.told = None
+        after = Life(tmp_path, channel, gateway)
+        await asyncio.sleep(600)
+        assert len(channel.arrived) == 1
+        assert len(channel.asked) > 10
+        channel.told = "left"
+        await after.finish()
+        assert len(channel.arrived) == 1
+        assert not delivered(gateway).maybe_repeated
 
     run_virtually(live())
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from orbitbot.bot.channels.channel import NotSent, Observer, Outbound, Receive, Undeliverable
+from orbitbot.bot.channels.channel import Fate, NotSent, Observer, Outbound, Receive, Undeliverable
 from orbitbot.bot.delivery import Deliverer
 from orbitbot.bot.gateway import Outcome
 from orbitbot.bot.journal import Journal
@@ -30,6 +30,10 @@ class RecordingChannel:
         latency: seconds before and again after the message has left, in which a bot may die.
         trouble: send ids whose next send fails: `not_sent`, `refused` for good, or `broken` (it may have
             left, and has).
+
+    Attributes:
+        told: what it tells of sends that broke off; None: it cannot tell now.
+        asked: for each time that it was asked, since when sends of it can have begun.
     """
 
     def __init__(self, *, idempotent_send: bool, latency: float = 0.0) -> None:
@@ -37,6 +41,8 @@ class RecordingChannel:
         self.acknowledges_early = False
         self.latency = latency
         self.trouble: dict[str, str] = {}
+        self.told: Fate | None = "unknown"
+        self.asked: list[float] = []
         self.arrived: list[Outbound] = []
         self.typed: list[tuple[str, bool]] = []
 
@@ -57,6 +63,12 @@ class RecordingChannel:
         if trouble == "broken":
             raise RuntimeError("the library lost the connection after it had sent")
         await asyncio.sleep(self.latency)
+
+    async def fate(self, message: Outbound, since: float) -> Fate:
+        self.asked.append(since)
+        if self.told is None:
+            raise NotSent("not connected")
+        return self.told
 
     async def typing(self, chat: str, *, active: bool) -> None:
         self.typed.append((chat, active))

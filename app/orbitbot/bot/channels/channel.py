@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -14,6 +14,10 @@ from orbitbot.foundation.errors import OrbitBotError, Unavailable
 # Takes an event into the journal, and does nothing else. When it returns, the event is safe and may be
 # acknowledged; when it raises, it is not, and the channel offers it again. Called on the event loop's thread.
 Receive = Callable[[InboundEvent], None]
+
+
+# What became of a send that broke off: the contact has it, it never left this host, or nobody can tell.
+Fate = Literal["left", "not_left", "unknown"]
 
 
 class Observer(Protocol):
@@ -100,7 +104,8 @@ class Channel(Protocol):
 
     Attributes:
         idempotent_send: two sends with one `send_id` reach the contact once. Without it, an answer whose
-            bot died between send and mark is sent again and flagged as maybe repeated.
+            bot died between send and mark is sent again, and flagged as maybe repeated, where its `fate` is
+            unknown.
         acknowledges_early: the network is told that a message arrived before the bot has it: what was not
             journaled when the process ends is not offered again.
     """
@@ -125,6 +130,17 @@ class Channel(Protocol):
         Raises:
             NotSent: it certainly did not leave. After any exception but these two it may have.
             Undeliverable: it did not, and never will.
+        """
+        ...
+
+    async def fate(self, message: Outbound, since: float) -> Fate:
+        """What became of earlier sends of this message that broke off or whose process died in them.
+
+        Args:
+            since: Unix time before which none of them can have begun.
+
+        Raises:
+            NotSent: it cannot be told now; ask again.
         """
         ...
 

@@ -25,6 +25,7 @@ from orbitbot.bot.backoff import Backoff
 from orbitbot.bot.channels import neonize_calls as calls
 from orbitbot.bot.channels import neonize_library
 from orbitbot.bot.channels.channel import (
+    Fate,
     MediaGone,
     MediaUnavailable,
     NotPossible,
@@ -65,6 +66,10 @@ UNREAD_PER_CHAT: Final = 50  # messages that are marked as read together
 OUTREACH_LOCKED: Final = 463  # WhatsApp's error: this account may not write to this contact now
 LOCK_TIME: Final = 900.0  # seconds before such a contact is written to again
 REPLACED_PAUSE: Final = 60.0  # seconds before a session that another process has opened is taken back
+RECEIPT_WAIT: Final = 10.0  # seconds after a connection in which receipts that waited for it have come
+RECEIPTS_KEPT: Final = 1000
+# Kinds of receipts that only a message gets that has arrived. A phone that could not read it asks by `RETRY`.
+_ARRIVED: Final = frozenset({"DELIVERED", "SENDER", "READ", "PLAYED"})
 OUTDATED_PAUSE: Final = 1800.0  # seconds between attempts with a release that WhatsApp does not take
 
 log = logging.getLogger(__name__)
@@ -132,7 +137,10 @@ class NeonizeChannel:
         self._logging_out = False
         self._look_now = asyncio.Event()
         self._heard_at = 0.0
+        self._connected_at = 0.0
         self._sent_at = 0.0
+        self._receipts: deque[str] = deque(maxlen=RECEIPTS_KEPT)
+        self._receipt_came = asyncio.Event()
         self._lost_at: float | None = None
         self._deaf_restart_at = float("-inf")
         self._replaced = 0
@@ -179,6 +187,26 @@ class NeonizeChannel:
             self._explain(message, str(error))
             raise
         self._sent_at = _now()
+
+    async def fate(self, message: Outbound, since: float) -> Fate:
+        """What became of earlier sends: by neonize's own record of their ids, and by the contact's receipts.
+
+        Raises:
+            NotSent: WhatsApp is not connected: the receipts that wait there have not come.
+        """
+        if self._state not in {"connected", "restricted"}:
+            raise NotSent(f"WhatsApp is not connected ({self._state})")
+        ids = calls.ids_of_sends(self._directory / "session.db", message.send_id)
+        if ids is None or since < self._file.phone.paired_at:  # an earlier link's record went with it
+            return "unknown"
+        if not ids:
+            return "not_left"
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._connected_at + RECEIPT_WAIT):
+                while not set(ids) & set(self._receipts):
+                    self._receipt_came.clear()
+                    await self._receipt_came.wait()
+        return "left" if set(ids) & set(self._receipts) else "unknown"
 
     async def typing(self, chat: str, *, active: bool) -> None:
         """Mark what the contact wrote as read, and show that an answer is being typed."""
@@ -449,6 +477,7 @@ class NeonizeChannel:
     def _on_connected(self, _: Any) -> None:
         self._lost_at = None
         self._heard()
+        self._connected_at = _now()
         self._replaced = 0
         self._set("connected")
         self._unlock()
@@ -488,6 +517,9 @@ class NeonizeChannel:
     def _on_receipt(self, event: Any) -> None:
         self._heard()
         self._see_phone(event.MessageSource, event.Timestamp / 1000)
+        if event.ReceiptType.Name(event.Type) in _ARRIVED:
+            self._receipts.extend(event.MessageIDs)
+            self._receipt_came.set()
 
     def _on_loggedout(self, event: Any) -> None:
         self._forget_phone()

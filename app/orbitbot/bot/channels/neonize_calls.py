@@ -1,12 +1,15 @@
 """Calls of neonize's client, and what its errors mean. On a session's worker threads."""
 
+import hashlib
 import re
+import sqlite3
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from orbitbot.bot.channels.channel import Outbound
-from orbitbot.bot.channels.neonize_events import to_address
+from orbitbot.bot.channels.neonize_events import LID, to_address
 
 # Answers of WhatsApp's to a message that will be the same however often it is sent.
 REFUSED_FOR_GOOD: Final = frozenset({400, 401, 403, 404, 406, 410})
@@ -17,6 +20,8 @@ _NOT_LEFT: Final = re.compile(
     r"|failed to (?:encrypt|fetch|prepare)|usync|prekey",
     re.IGNORECASE,
 )
+_PEOPLE: Final = frozenset({"s.whatsapp.net", LID})
+_DATABASE_TIMEOUT: Final = 1.0  # seconds
 _SERVER_ERROR: Final = re.compile(r"server returned error (\d+)")
 _GONE: Final = re.compile(r"status code (?:403|404|410)|invalid media|hash|hmac|length", re.IGNORECASE)
 
@@ -48,10 +53,51 @@ def jid(chat: str) -> Any:
 
 
 def send(client: Any, message: Outbound) -> None:
-    """Send a text. The library says nothing of when it left if it breaks off."""
+    """Send a text. The library says nothing of when it left if it breaks off; see `ids_of_sends`."""
     from neonize import client as module  # noqa: PLC0415  (loaded by the session, not before)
 
-    client.send_message(jid(message.chat), module.Message(conversation=message.text))
+    _look_up_devices(client, message.chat)
+    text = module.Message(conversation=message.text)
+    text.messageContextInfo.messageSecret = _secret(message.send_id)
+    client.send_message(jid(message.chat), text)
+
+
+def ids_of_sends(database: Path, send_id: str) -> list[str] | None:
+    """WhatsApp's ids of every send of this message that can have left this host; None: it cannot be told.
+
+    neonize's send takes no id and tells it only afterwards. But before a message leaves, its id is written to
+    the session file beside the message's secret, and the secret is ours.
+    """
+    try:
+        connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=_DATABASE_TIMEOUT)
+        try:
+            rows = connection.execute(
+                "SELECT message_id FROM whatsmeow_message_secrets WHERE key = ?", (_secret(send_id),)
+            ).fetchall()
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        return None
+    return [message_id for (message_id,) in rows]
+
+
+def _look_up_devices(client: Any, chat: str) -> None:
+    """Have the library know the devices of both sides.
+
+    Its send would else ask for them after it has noted the message's id, and a process that dies while it
+    waits could not tell that nothing has left.
+    """
+    address = jid(chat)
+    if address.Server not in _PEOPLE:
+        return
+    with suppress(Exception):  # then its send asks
+        to = client.get_lid_from_pn(address) if address.Server != LID else address
+        client.get_user_devices(to, client.get_me().LID)
+
+
+def _secret(send_id: str) -> bytes:
+    """The secret that goes with a message; send ids are made of random numbers."""
+    return hashlib.sha256(b"orbitbot message secret\0" + send_id.encode()).digest()
 
 
 def show_typing(client: Any, chat: str, *, active: bool) -> None:

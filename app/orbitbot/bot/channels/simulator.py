@@ -20,7 +20,15 @@ from typing import Final
 import msgspec
 
 from orbitbot.bot.backoff import Backoff
-from orbitbot.bot.channels.channel import MediaGone, NotSent, Observer, Outbound, Receive, UnusableEvent
+from orbitbot.bot.channels.channel import (
+    Fate,
+    MediaGone,
+    NotSent,
+    Observer,
+    Outbound,
+    Receive,
+    UnusableEvent,
+)
 from orbitbot.bot.channels.inotify import DirectoryWatch
 from orbitbot.bot.channels.simulator_account import SimulatorTelephone
 from orbitbot.bot.files import open_regular, sync_directory
@@ -129,6 +137,10 @@ class SimulatorChannel:
                 sync_directory(self._outbox)
         except OSError as error:
             raise NotSent(f"the outbox cannot be written: {error.strerror}") from error
+
+    async def fate(self, message: Outbound, since: float) -> Fate:  # noqa: ARG002  (a channel's signature)
+        """Whether it is in the outbox."""
+        return "left" if (self._outbox / f"{message.send_id}.json").exists() else "not_left"
 
     async def typing(self, chat: str, *, active: bool) -> None:
         """Nobody looks."""
