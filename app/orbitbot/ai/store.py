@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from psycopg.errors import ForeignKeyViolation
 
 from orbitbot.ai.models import Answer, Exchange, Memory, PastExchange, Profile
 from orbitbot.contracts.configure import ClientSettings
-from orbitbot.foundation.database import Connection, Database
+from orbitbot.foundation.database import Connection, Database, scalar
 from orbitbot.foundation.errors import NotFound
 
 PROFILE_LIFETIME: Final = 1.5  # seconds until a changed configuration is seen
@@ -18,13 +19,12 @@ HISTORY_LIMIT: Final = 100  # exchanges read at most; the token budget usually c
 
 _SETTINGS: Final = {field.encode_name for field in msgspec.structs.fields(ClientSettings)}
 
-_PROFILE = """
-SELECT c.name, c.language, c.timezone, v.version || '/' || v.created_at, v.personality, v.settings::text,
-       k.sealed
-FROM clients c
-LEFT JOIN client_configs v ON v.client_id = c.id AND v.version = c.config_version
-LEFT JOIN provider_keys k ON k.client_id = c.id
-WHERE c.id = %s AND c.state <> 'removed'
+# The functions of migration 0053: each sets the client for its own transaction.
+_PROFILE = "SELECT * FROM ai_profile(%s)"
+_RECALL = "SELECT ai_recall(%s, %s, %s, %s)::text"
+_KEEP = """
+SELECT ai_keep(%s, %s, %s, %s, %s, %s, %s, %s::integer, %s::integer, %s::double precision::numeric,
+               %s::double precision, %s)
 """
 
 _EXCHANGE = """
@@ -32,35 +32,6 @@ SELECT turn_id, contact, question, answer, model, source, prompt_tokens, complet
        cost_usd::double precision, provider_ms, coalesce(silenced_reason, '')
 FROM exchanges
 WHERE client_id = %s AND turn_id = %s
-"""
-
-_RECALL = """
-SELECT s.text, f.facts, p.reason, e.turn_id, e.contact, e.question, e.answer, e.model, e.source,
-       e.prompt_tokens, e.completion_tokens, e.cost_usd::double precision, e.provider_ms,
-       coalesce(e.silenced_reason, '')
-FROM (SELECT) AS one
-LEFT JOIN exchanges e ON e.client_id = %(client)s AND e.turn_id = %(turn)s
-LEFT JOIN summaries s ON s.client_id = %(client)s AND s.contact = %(contact)s
-LEFT JOIN contact_facts f ON f.client_id = %(client)s AND f.contact = %(contact)s
-LEFT JOIN paused_chats p ON p.client_id = %(client)s AND p.contact = %(contact)s
-                        AND (p.until IS NULL OR p.until > now())
-"""
-
-_HISTORY = """
-SELECT question, answer, created_at
-FROM exchanges
-WHERE client_id = %(client)s AND contact = %(contact)s AND source NOT IN ('not_heard', 'silenced')
-  AND created_at > coalesce((SELECT until FROM summaries
-                             WHERE client_id = %(client)s AND contact = %(contact)s), '-infinity')
-ORDER BY created_at DESC
-LIMIT %(limit)s
-"""
-
-_INSERT = """
-INSERT INTO exchanges (client_id, turn_id, contact, question, answer, model, source,
-                       prompt_tokens, completion_tokens, cost_usd, provider_ms, silenced_reason)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, nullif(%s, ''))
-ON CONFLICT (client_id, turn_id) DO NOTHING
 """
 
 # Only while there is something that it is a summary of: an erased contact stays erased.
@@ -81,6 +52,16 @@ ORDER BY created_at DESC LIMIT 1
 """
 
 
+class _Recalled(msgspec.Struct):
+    """What `ai_recall` returns."""
+
+    stored: Exchange | None = None
+    summary: str = ""
+    facts: tuple[str, ...] = ()
+    paused: str = ""
+    history: tuple[PastExchange, ...] = ()
+
+
 class Store:
     """Reads profiles and keeps exchanges, each call in a transaction that sees one client only."""
 
@@ -99,9 +80,7 @@ class Store:
         kept = self._profiles.get(client_id)
         if kept is not None and self._now() - kept[0] < PROFILE_LIFETIME:
             return kept[1]
-        async with self._database.client(client_id) as connection:
-            cursor = await connection.execute(_PROFILE, (client_id,))
-            row = await cursor.fetchone()
+        row = await self._database.ask(_PROFILE, (client_id,))
         if row is None:
             self._profiles.pop(client_id, None)
             raise NotFound(f"there is no client {client_id}")
@@ -131,17 +110,11 @@ class Store:
 
     async def recall(self, client_id: str, turn: str, contact: str) -> tuple[Exchange | None, Memory]:
         """The stored exchange of `turn`, if any; else what is remembered of the contact."""
-        wanted = {"client": client_id, "turn": turn, "contact": contact, "limit": HISTORY_LIMIT}
-        async with self._database.client(client_id) as connection:
-            row = await (await connection.execute(_RECALL, wanted)).fetchone()
-            if row is None:
-                raise LookupError("a SELECT of one row returned none")
-            summary, facts, paused, stored_turn, *stored = row
-            if stored_turn is not None:
-                return Exchange(stored_turn, stored[0], stored[1], Answer(*stored[2:])), Memory()
-            cursor = await connection.execute(_HISTORY, wanted)
-            history = tuple(PastExchange(*each) for each in await cursor.fetchall())
-        return None, Memory(history, summary or "", tuple(facts or ()), paused or "")
+        found = scalar(await self._database.ask(_RECALL, (client_id, turn, contact, HISTORY_LIMIT)))
+        recalled = msgspec.json.decode(found, type=_Recalled)
+        if recalled.stored is not None:
+            return recalled.stored, Memory()
+        return None, Memory(recalled.history, recalled.summary, recalled.facts, recalled.paused)
 
     async def previous(self, client_id: str, contact: str) -> PastExchange | None:
         """The contact's last exchange, if there is one."""
@@ -155,17 +128,18 @@ class Store:
         The primary key decides between processes that answered the same turn at the same time.
         """
         answer = exchange.answer
+        row = (
+            client_id, exchange.turn, exchange.contact, exchange.question, answer.text, answer.model,
+            answer.source, answer.prompt_tokens, answer.completion_tokens, answer.cost_usd,
+            answer.provider_ms, answer.silenced,
+        )  # fmt: skip
+        try:
+            made = scalar(await self._database.ask(_KEEP, row))
+        except ForeignKeyViolation as error:
+            raise NotFound(f"there is no client {client_id}") from error
+        if made:
+            return exchange, True
         async with self._database.client(client_id) as connection:
-            cursor = await connection.execute(
-                _INSERT,
-                (
-                    client_id, exchange.turn, exchange.contact, exchange.question, answer.text, answer.model,
-                    answer.source, answer.prompt_tokens, answer.completion_tokens, answer.cost_usd,
-                    answer.provider_ms, answer.silenced,
-                ),
-            )  # fmt: skip
-            if cursor.rowcount == 1:
-                return exchange, True
             winner = await _exchange(connection, client_id, exchange.turn)
         if winner is None:  # the client and its rows were deleted in between
             raise NotFound(f"there is no client {client_id}")

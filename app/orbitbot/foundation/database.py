@@ -6,9 +6,9 @@ Row-level security is forced on every table that holds a client's data. Its sett
 
 import math
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
@@ -68,6 +68,7 @@ class Database:
             reconnect_timeout=0,  # a pool that gives up for minutes would outlive the outage
             check=self._check,
             open=False,
+            kwargs={"autocommit": True},  # a single statement is a transaction; `transaction` begins its own
         )
 
     async def _check(self, connection: Connection) -> None:
@@ -105,6 +106,22 @@ class Database:
         try:
             async with self._pool.connection() as connection, connection.transaction():
                 yield connection
+        except (PoolTimeout, psycopg.OperationalError) as error:
+            raise Unavailable("the database cannot be reached", retry_after=RETRY_AFTER) from error
+
+    async def ask(
+        self, statement: LiteralString, parameters: Mapping[str, Any] | Sequence[Any]
+    ) -> TupleRow | None:
+        """The first row of one statement, which is a transaction of its own: a single round trip.
+
+        Row-level security shows it nothing, unless it is a call of a function that sets the client.
+
+        Raises:
+            Unavailable: see `transaction`.
+        """
+        try:
+            async with self._pool.connection() as connection:
+                return await (await connection.execute(statement, parameters)).fetchone()
         except (PoolTimeout, psycopg.OperationalError) as error:
             raise Unavailable("the database cannot be reached", retry_after=RETRY_AFTER) from error
 

@@ -111,7 +111,7 @@ async def test_a_summary_stands_for_the_exchanges_in_it(store: Store) -> None:
 
 
 async def test_an_exchange_of_an_unknown_client_is_refused(store: Store) -> None:
-    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+    with pytest.raises(NotFound):
         await store.keep("green", exchange("t1"))
 
 
