@@ -94,6 +94,9 @@ def _parser() -> "argparse.ArgumentParser":
     erase.add_argument("client", metavar="CLIENT", help="the client's id")
     erase.add_argument("contact", metavar="CONTACT", help="the telephone number in digits, or channel id")
     _add_settings(erase, "the gateway's TOML file, such as /etc/orbitbot/gateway.toml")
+    erase.add_argument(
+        "--wait", type=float, default=60.0, metavar="SECONDS", help="for the bot to forget, too (%(default)g)"
+    )
 
     pair = commands.add_parser("pair", help="link a client's phone: shows the QR code here")
     pair.add_argument("client", metavar="CLIENT", help="the client's id")
@@ -128,7 +131,9 @@ def _run(given: "argparse.Namespace") -> int:
                 show_text=given.show_text,
             )
         case "erase-contact":
-            code = _room("gateway.forgetting").main(given.client, given.contact, given.settings)
+            code = _room("gateway.forgetting").main(
+                given.client, given.contact, given.settings, wait=given.wait
+            )
         case "pair":
             code = _room("gateway.pair").main(
                 given.client, given.settings, phone=given.phone, seconds=given.timeout

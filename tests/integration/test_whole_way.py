@@ -1,6 +1,7 @@
 """The way of a message through all services as processes: in at the simulated telephone, out there again."""
 
 import itertools
+import json
 import os
 import random
 import signal
@@ -25,7 +26,7 @@ from tests.support.keys import Keys
 from tests.support.net import port_is_open, wait_for
 from tests.support.postgres import Cluster
 from tests.support.redis import RedisServer
-from tests.support.stack import Bot, Stack
+from tests.support.stack import ORBITBOT, Bot, Stack
 from tests.support.voices import synthesise
 
 pytestmark = pytest.mark.integration
@@ -150,6 +151,36 @@ def test_set_aside(operator: Api, phone: SimulatorPhone, how: dict[str, Any], re
 
     assert (story.state, story.reason, story.turn) == ("silenced", reason, "")
     assert phone.received() == []
+
+
+def test_an_erased_contact_is_gone_from_the_bots_disk_too(
+    stack: Stack, bot: Bot, operator: Api, phone: SimulatorPhone
+) -> None:
+    said = f"Onde fica a padaria? Sou alérgica a {phone.number}"
+    ids = [phone.text(said)]
+    phone.wait(bool, timeout=ANSWER_TIMEOUT)
+    ids.append(phone.voice(synthesise("qual é o preço do arroz hoje")))
+    phone.wait(lambda answers: len(answers) > 1, timeout=ANSWER_TIMEOUT)
+    for message_id in ids:
+        final_story(operator, message_id)
+
+    def on_disk() -> bytes:
+        files = sorted(bot.state_directory.glob("journal.db*"))
+        return b"".join(path.read_bytes() for path in files if path.exists())
+
+    assert said.encode() in on_disk()
+    command = [
+        ORBITBOT, "erase-contact", "padaria", phone.number, "--settings",
+        str(stack.directory / "gateway.toml"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    erased = json.loads(done.stdout)
+    assert (erased["remaining"], erased["bot"]) == (0, "done")
+    left = on_disk()
+    assert said.encode() not in left
+    assert phone.number.encode() not in left
+    assert list((bot.state_directory / "media").iterdir()) == []
 
 
 def test_an_integrators_message_is_answered(stack: Stack, operator: Api) -> None:

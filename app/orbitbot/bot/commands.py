@@ -14,6 +14,7 @@ from orbitbot.bot.gateway import GatewayAway, GatewayRefused
 from orbitbot.contracts.commands import (
     Command,
     CommandResult,
+    ForgetContact,
     LogOut,
     Order,
     Pair,
@@ -44,6 +45,7 @@ class CommandLoop:
         on_restart: ends this process; called once the restart is acknowledged, so that the next process is
             not told to restart again.
         on_refresh: fetches the settings.
+        on_forget: takes a contact out of the journal and the media.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class CommandLoop:
         *,
         on_restart: Callable[[], None],
         on_refresh: Callable[[], None],
+        on_forget: Callable[[str], None],
         retry_ceiling: float = 15.0,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -60,6 +63,7 @@ class CommandLoop:
         self._channel = channel
         self._on_restart = on_restart
         self._on_refresh = on_refresh
+        self._on_forget = on_forget
         self._retry_ceiling = retry_ceiling
         self._now = now
         self._done: dict[int, CommandResult] = {}  # carried out, and not acknowledged for certain
@@ -126,6 +130,8 @@ class CommandLoop:
                 return self._channel.log_out()
             case RefreshSettings():
                 self._on_refresh()
+            case ForgetContact(contact):
+                self._on_forget(contact)
         return asyncio.sleep(0)
 
 

@@ -5,6 +5,8 @@ run on the event loop's thread: one connection, one order of events. After a cra
 here.
 """
 
+import hashlib
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,16 +27,18 @@ from orbitbot.bot.models import (
     Turn,
 )
 from orbitbot.contracts.bot import BotSettings
-from orbitbot.contracts.journal import JournaledTurn
+from orbitbot.contracts.journal import Forgotten, JournaledTurn
 from orbitbot.contracts.messages import Member, SilenceReason
 from orbitbot.contracts.reports import Delivery, SetAside
 from orbitbot.foundation.errors import OrbitBotError, Unavailable
 
+FORGOTTEN_KEPT: Final = 400 * 86_400.0  # seconds; longer than any backup is kept
 BUSY_TIMEOUT: Final = 5.0  # seconds; a backup may hold the file for a moment
 _PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # what is deleted is overwritten
     "PRAGMA journal_size_limit = 4194304",  # bytes the WAL keeps after a checkpoint
     "PRAGMA cache_size = -512",  # KiB; there are hundreds of bots on a host
 )
@@ -484,6 +488,53 @@ class Journal:
             for seq, message_id, contact, kind, sent_at, journaled_at, reason in rows
         ]  # fmt: skip
 
+    # Forgetting a contact
+
+    def forget(self, contact: str) -> bool:
+        """Delete everything of a contact that is final, and keep in mind that it is to be forgotten.
+
+        Returns:
+            Whether that was everything; else it has to be repeated when the contact's turn is final.
+        """
+        with self._transaction():
+            turns = self._db.execute(
+                "SELECT id FROM turns WHERE contact = ? AND finished_at IS NOT NULL", (contact,)
+            ).fetchall()
+            self._delete_turns(turns)
+            self._db.execute("DELETE FROM inbound WHERE contact = ? AND set_aside IS NOT NULL", (contact,))
+            self._db.execute("DELETE FROM unread WHERE contact = ?", (contact,))
+            self._db.execute(
+                "DELETE FROM reports WHERE json_extract(CAST(body AS TEXT), '$.from') = ?", (contact,)
+            )
+            ((left,),) = self._db.execute(
+                """
+                SELECT (SELECT count(*) FROM turns WHERE contact = :contact)
+                     + (SELECT count(*) FROM inbound WHERE contact = :contact)
+                """,
+                {"contact": contact},
+            ).fetchall()
+            if left:
+                self._db.execute(
+                    "INSERT INTO to_forget VALUES (?) ON CONFLICT (contact) DO NOTHING", (contact,)
+                )
+            else:
+                self._db.execute("DELETE FROM to_forget WHERE contact = ?", (contact,))
+                salt = secrets.token_hex(16)
+                digest = hashlib.sha256((salt + contact).encode()).hexdigest()
+                self._db.execute("INSERT INTO forgotten VALUES (?, ?, ?)", (salt, digest, self._now()))
+        if not left:
+            self._read("PRAGMA wal_checkpoint(TRUNCATE)")  # what was deleted is in no file any more
+        return not left
+
+    def to_forget(self) -> list[str]:
+        """Contacts of whom something was under way when they were to be forgotten."""
+        return [contact for (contact,) in self._read("SELECT contact FROM to_forget ORDER BY contact")]
+
+    def forgotten_since(self, since: float) -> list[Forgotten]:
+        """Whom the journal was told to forget at the Unix time `since` or later."""
+        rows = self._read("SELECT salt, digest, at FROM forgotten WHERE at >= ? ORDER BY at", since)
+        return [Forgotten(salt, digest, at) for salt, digest, at in rows]
+
     # Keeping it small
 
     def media_in_use(self) -> set[str]:
@@ -503,10 +554,7 @@ class Journal:
             turns = self._db.execute(
                 "SELECT id FROM turns WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, limit)
             ).fetchall()
-            self._db.executemany("DELETE FROM parts WHERE turn_id = ?", turns)
-            self._db.executemany("DELETE FROM state WHERE key = 'notice:' || ?", turns)
-            self._db.executemany("DELETE FROM inbound WHERE turn_id = ?", turns)
-            self._db.executemany("DELETE FROM turns WHERE id = ?", turns)
+            self._delete_turns(turns)
             aside = self._db.execute(
                 """
                 DELETE FROM inbound WHERE seq IN (
@@ -514,6 +562,7 @@ class Journal:
                 """,
                 (before, limit),
             ).rowcount
+            self._db.execute("DELETE FROM forgotten WHERE at < ?", (self._now() - FORGOTTEN_KEPT,))
         return len(turns) + aside
 
     # Inner parts
@@ -536,6 +585,12 @@ class Journal:
             "UPDATE turns SET state = ?, reason = ?, finished_at = ? WHERE id = ?",
             (state, reason, self._now(), turn_id),
         )
+
+    def _delete_turns(self, turns: Sequence[tuple[str]]) -> None:
+        self._db.executemany("DELETE FROM parts WHERE turn_id = ?", turns)
+        self._db.executemany("DELETE FROM state WHERE key = 'notice:' || ?", turns)
+        self._db.executemany("DELETE FROM inbound WHERE turn_id = ?", turns)
+        self._db.executemany("DELETE FROM turns WHERE id = ?", turns)
 
     def _queue(self, report: SetAside | Delivery) -> None:
         self._db.execute("INSERT INTO reports (body) VALUES (?)", (msgspec.json.encode(report),))

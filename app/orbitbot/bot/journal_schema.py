@@ -81,4 +81,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         ) STRICT
         """,
     ),
+    (
+        # Contacts that are to be forgotten as soon as their turn is final.
+        "CREATE TABLE to_forget (contact TEXT PRIMARY KEY) STRICT",
+        # Whom the journal has forgotten (contracts.journal.Forgotten), for a database that is restored.
+        "CREATE TABLE forgotten (salt TEXT PRIMARY KEY, digest TEXT NOT NULL, at REAL NOT NULL) STRICT",
+    ),
 )

@@ -149,6 +149,7 @@ class Bot:
             settings=lambda: sign_of_life.settings,
             on_report=reports.notify,
             on_media_free=lambda: sweep_media(journal, media),
+            on_idle=lambda contact: forget_if_due(journal, media, contact),
             retry_ceiling=ceiling,
         )
         receiver = Receiver(
@@ -173,6 +174,7 @@ class Bot:
             channel,
             on_restart=stop.set,
             on_refresh=sign_of_life.send_now,
+            on_forget=lambda contact: forget(journal, media, contact),
             retry_ceiling=ceiling,
         )
 
@@ -268,6 +270,8 @@ async def keep_house(
         try:
             keep = max(KEEP_FINAL, 2 * sign_of_life.settings.max_age_seconds)
             journal.trim(time.time() - keep)
+            for contact in journal.to_forget():
+                journal.forget(contact)
             sweep_media(journal, media)
             if given_up := journal.give_up_unread(time.time() - UNREAD_PATIENCE):
                 log.warning("messages were never readable", extra={"messages": given_up, "action": "receive"})
@@ -275,6 +279,18 @@ async def keep_house(
         except JournalUnavailable as error:
             log.critical("journal not trimmed", extra={"reason": error.detail, "action": "housekeeping"})
         await asyncio.sleep(HOUSEKEEPING_INTERVAL)
+
+
+def forget(journal: Journal, media: MediaStore, contact: str) -> None:
+    """Take a contact out of the journal and the media; what is under way, as soon as it is final."""
+    journal.forget(contact)
+    sweep_media(journal, media)
+
+
+def forget_if_due(journal: Journal, media: MediaStore, contact: str) -> None:
+    """Forget a contact who was to be forgotten while something was under way."""
+    if contact in journal.to_forget():
+        forget(journal, media, contact)
 
 
 def sweep_media(journal: Journal, media: MediaStore) -> None:

@@ -13,7 +13,7 @@ from orbitbot.bot.backoff import Backoff
 from orbitbot.bot.gateway import GatewayAway, GatewayRefused
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.contracts.bot import BotSettings
-from orbitbot.contracts.journal import MAX_TURNS, JournalExcerpt, JournalTaken
+from orbitbot.contracts.journal import MAX_FORGOTTEN, MAX_TURNS, JournalExcerpt, JournalTaken
 
 SET_ASIDE_BATCH: Final = 200
 
@@ -71,6 +71,10 @@ class Resync:
 
     async def _tell(self, since: float) -> int:
         """Post everything since a Unix time, and again what changed while it was posted."""
+        forgotten = self._journal.forgotten_since(since)
+        for begin in range(0, len(forgotten), MAX_FORGOTTEN):  # first: what is told below is of later
+            part = forgotten[begin : begin + MAX_FORGOTTEN]
+            await self._target.send_journal(JournalExcerpt(forgotten=part))
         added = 0
         told: dict[str, str] = {}
         while True:

@@ -36,6 +36,7 @@ class TurnTaker:
         settings: gives the settings of the moment.
         on_report: told that a report was queued.
         on_media_free: told that a turn with voice notes became final: they may go.
+        on_idle: told the contact of whom nothing is under way any more.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class TurnTaker:
         settings: Callable[[], BotSettings],
         on_report: Callable[[], None],
         on_media_free: Callable[[], None],
+        on_idle: Callable[[str], None],
         now: Callable[[], float] = time.time,
         retry_ceiling: float = 15.0,
     ) -> None:
@@ -56,6 +58,7 @@ class TurnTaker:
         self._settings = settings
         self._on_report = on_report
         self._on_media_free = on_media_free
+        self._on_idle = on_idle
         self._now = now
         self._retry_ceiling = retry_ceiling
         self._slots = asyncio.Semaphore(TURNS_AT_ONCE)
@@ -95,6 +98,7 @@ class TurnTaker:
             while True:
                 try:
                     if not await self._step(contact):
+                        self._on_idle(contact)
                         return
                     backoff.reset()
                 except JournalUnavailable as error:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-CommandKind = Literal["pair", "phone_code", "restart", "log_out", "refresh_settings"]
+CommandKind = Literal["pair", "phone_code", "restart", "log_out", "refresh_settings", "forget_contact"]
 CommandState = Literal["pending", "done", "failed", "expired", "replaced"]
 
 
@@ -36,7 +36,13 @@ class RefreshSettings(msgspec.Struct, rename="camel", frozen=True, tag_field="ki
     """Fetch the client's settings now."""
 
 
-Order = Pair | PhoneCode | Restart | LogOut | RefreshSettings
+class ForgetContact(msgspec.Struct, rename="camel", frozen=True, tag_field="kind", tag="forget_contact"):
+    """Take everything of a contact out of the journal and the media, for good."""
+
+    contact: str
+
+
+Order = Pair | PhoneCode | Restart | LogOut | RefreshSettings | ForgetContact
 
 
 class Command(msgspec.Struct, rename="camel"):

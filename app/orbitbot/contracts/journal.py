@@ -8,6 +8,7 @@ from orbitbot.contracts.messages import Member, MessageType
 from orbitbot.contracts.reports import SetAside
 
 MAX_TURNS = 50  # of one excerpt
+MAX_FORGOTTEN = 200  # likewise
 
 JournaledState = Literal["answered", "delivering", "delivered", "silenced", "failed"]
 
@@ -34,14 +35,34 @@ class JournaledTurn(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     maybe_repeated: bool = False
 
 
-class JournalExcerpt(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """A part of a bot's journal, oldest first. Repeating it is harmless: what the ledger has, stays."""
+class Forgotten(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True):
+    """A contact that was erased, by a digest: whoever has the contact knows it again, and nobody else.
+
+    Attributes:
+        salt: random, for this one.
+        digest: SHA-256 of salt and contact, in hex.
+        at: Unix time.
+    """
+
+    salt: str
+    digest: str
+    at: float
+
+
+class JournalExcerpt(msgspec.Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
+    """A part of a bot's journal, oldest first. Repeating it is harmless: what the ledger has, stays.
+
+    Attributes:
+        forgotten: contacts that were erased since, and that the restore has brought back.
+    """
 
     turns: list[JournaledTurn] = []
     set_aside: list[SetAside] = []
+    forgotten: list[Forgotten] = []
 
 
 class JournalTaken(msgspec.Struct, rename="camel"):
-    """How many turns and messages the ledger did not have."""
+    """How many turns and messages the ledger did not have, and how many contacts were erased again."""
 
     added: int
+    erased: int = 0

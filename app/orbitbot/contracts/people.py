@@ -63,13 +63,15 @@ class Erased(msgspec.Struct, rename="camel"):
     Attributes:
         counts: rows by table that were deleted, or emptied where statistics need them.
         remaining: rows that still name the contact, counted after the fact: 0.
-        cached_answers: how many cached answers of the client were dropped.
+        cached_answers: how many cached answers and transcripts of the client were dropped.
+        bot_command: the bot is told by it to forget the contact, too; read it to see that it has.
     """
 
     erasure_id: str
     counts: dict[str, int]
     remaining: int
     cached_answers: int
+    bot_command: int
 
 
 class ClientEvent(msgspec.Struct, rename="camel"):

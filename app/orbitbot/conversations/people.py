@@ -7,14 +7,16 @@ cost under a random name, and nothing leads from there to a person.
 import json
 import logging
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, LiteralString
+from typing import Any, Final, LiteralString, Protocol
 
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from orbitbot.contracts.journal import MAX_FORGOTTEN, Forgotten
 from orbitbot.contracts.people import (
     ClientEvent,
     ContactData,
@@ -27,7 +29,7 @@ from orbitbot.contracts.people import (
     Spending,
     SpentOn,
 )
-from orbitbot.conversations.service import check_id
+from orbitbot.conversations.service import check_id, check_time
 from orbitbot.foundation.database import Connection, Database, scalar
 from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
 from orbitbot.foundation.names import redis_prefix
@@ -36,6 +38,8 @@ from orbitbot.foundation.text import check_strings
 EVENTS_PAGE: Final = 100
 MAX_DAYS: Final = 366
 SCAN_COUNT: Final = 500
+AFTER_RESTORE: Final = "restore"  # the author of an erasure that is done again
+_DIGEST_LIMIT: Final = 128  # characters
 NOBODY: Final = "erased:"  # and a random name, in place of the contact
 
 log = logging.getLogger(__name__)
@@ -69,6 +73,7 @@ _UNDER_WAY = """
 SELECT EXISTS (SELECT FROM turns WHERE client_id = %s AND contact = %s
                AND state IN ('received', 'transcribed', 'answering') AND claimed_until > clock_timestamp())
 """
+# Everything; or, after a restore, what is older than an erasure that the restore has undone.
 _ERASE: Final[dict[str, LiteralString]] = {
     "turns": """
         UPDATE turns SET contact = %(nobody)s, message = '', transcription = NULL, response = '',
@@ -76,14 +81,25 @@ _ERASE: Final[dict[str, LiteralString]] = {
                state = CASE WHEN state IN ('delivered', 'silenced', 'failed') THEN state ELSE 'failed' END,
                reason = CASE WHEN state IN ('delivered', 'silenced', 'failed') THEN reason ELSE 'erased' END,
                finished_at = coalesce(finished_at, clock_timestamp()), claimed_by = NULL, claimed_until = NULL
-        WHERE client_id = %(client)s AND contact = %(contact)s""",
+        WHERE client_id = %(client)s AND contact = %(contact)s AND received_at < %(before)s""",
     "messages": """
-        UPDATE messages SET contact = %(nobody)s WHERE client_id = %(client)s AND contact = %(contact)s""",
-    "exchanges": "DELETE FROM exchanges WHERE client_id = %(client)s AND contact = %(contact)s",
-    "summaries": "DELETE FROM summaries WHERE client_id = %(client)s AND contact = %(contact)s",
-    "contact_facts": "DELETE FROM contact_facts WHERE client_id = %(client)s AND contact = %(contact)s",
-    "paused_chats": "DELETE FROM paused_chats WHERE client_id = %(client)s AND contact = %(contact)s",
-    "client_events": "DELETE FROM client_events WHERE client_id = %(client)s AND contact = %(contact)s",
+        UPDATE messages SET contact = %(nobody)s
+        WHERE client_id = %(client)s AND contact = %(contact)s AND journaled_at < %(before)s""",
+    "exchanges": """
+        DELETE FROM exchanges
+        WHERE client_id = %(client)s AND contact = %(contact)s AND created_at < %(before)s""",
+    "summaries": """
+        DELETE FROM summaries
+        WHERE client_id = %(client)s AND contact = %(contact)s AND updated_at < %(before)s""",
+    "contact_facts": """
+        DELETE FROM contact_facts
+        WHERE client_id = %(client)s AND contact = %(contact)s AND updated_at < %(before)s""",
+    "paused_chats": """
+        DELETE FROM paused_chats
+        WHERE client_id = %(client)s AND contact = %(contact)s AND since < %(before)s""",
+    "client_events": """
+        DELETE FROM client_events
+        WHERE client_id = %(client)s AND contact = %(contact)s AND at < %(before)s""",
 }
 _REMAINING = """
 SELECT (SELECT count(*) FROM turns WHERE client_id = %(client)s AND contact = %(contact)s)
@@ -93,6 +109,18 @@ SELECT (SELECT count(*) FROM turns WHERE client_id = %(client)s AND contact = %(
      + (SELECT count(*) FROM contact_facts WHERE client_id = %(client)s AND contact = %(contact)s)
      + (SELECT count(*) FROM paused_chats WHERE client_id = %(client)s AND contact = %(contact)s)
      + (SELECT count(*) FROM client_events WHERE client_id = %(client)s AND contact = %(contact)s)
+"""
+_KNOWN_AGAIN = """
+SELECT contact FROM (
+    SELECT contact FROM turns WHERE client_id = %(client)s
+    UNION SELECT contact FROM messages WHERE client_id = %(client)s
+    UNION SELECT contact FROM exchanges WHERE client_id = %(client)s
+    UNION SELECT contact FROM summaries WHERE client_id = %(client)s
+    UNION SELECT contact FROM contact_facts WHERE client_id = %(client)s
+    UNION SELECT contact FROM paused_chats WHERE client_id = %(client)s
+    UNION SELECT contact FROM client_events WHERE client_id = %(client)s
+) AS everybody
+WHERE encode(sha256(convert_to(%(salt)s || contact, 'UTF8')), 'hex') = %(digest)s
 """
 _ERASURE = "INSERT INTO erasures (client_id, id, author, counts) VALUES (%s, %s, %s, %s)"
 _EXISTS = "SELECT EXISTS (SELECT FROM clients WHERE id = %s)"
@@ -149,16 +177,28 @@ WHERE coalesce((v.settings->>'keepDays')::int, 0) > 0
 _ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(hashtextextended('orbitbot.retention', 0))"
 
 
+class BotOrders(Protocol):
+    """How a bot is told to forget a contact: by a command that waits for it, however long it is away."""
+
+    async def forget_contact(
+        self, connection: Connection, client_id: str, contact: str, *, author: str
+    ) -> int: ...
+
+    async def wake(self, client_id: str) -> None: ...
+
+
 class People:
     """Contacts' data, one client at a time.
 
     Args:
-        redis: where answers are cached; None where there is no such cache.
+        redis: where answers and transcripts are cached.
+        bots: who tells the bots.
     """
 
-    def __init__(self, database: Database, redis: Redis | None = None) -> None:
+    def __init__(self, database: Database, redis: Redis, bots: BotOrders) -> None:
         self._database = database
         self._redis = redis
+        self._bots = bots
 
     async def export(self, client_id: str, contact: str) -> ContactData:
         """Everything that is kept of a contact.
@@ -198,34 +238,63 @@ class People:
             Conflict: a message of this contact is being answered at this moment.
         """
         check_id(contact, "contact")
-        erasure = uuid.uuid4()
-        fields = {"client": client_id, "contact": contact, "nobody": f"{NOBODY}{uuid.uuid4().hex}"}
         async with self._database.client(client_id) as connection:
             await _present(connection, client_id)
             if scalar(await (await connection.execute(_UNDER_WAY, (client_id, contact))).fetchone()):
                 raise Conflict("a message of this contact is being answered: repeat this in a minute")
-            counts = {
-                table: (await connection.execute(statement, fields)).rowcount
-                for table, statement in _ERASE.items()
-            }
-            await connection.execute(_ERASURE, (client_id, erasure, author, Jsonb(counts)))
-        dropped = await self._drop_answers(client_id)
+            erasure, counts = await _erase(connection, client_id, contact, author)
+            command = await self._bots.forget_contact(connection, client_id, contact, author=author)
+        await self._bots.wake(client_id)
+        dropped = await self._drop_cached(client_id)
+        fields = {"client": client_id, "contact": contact}
         async with self._database.client(client_id) as connection:
             remaining = int(scalar(await (await connection.execute(_REMAINING, fields)).fetchone()))
         log.info("contact erased", extra={"client_id": client_id, "by": author, "action": "erase_contact"})
-        return Erased(str(erasure), counts, remaining, dropped)
+        return Erased(str(erasure), counts, remaining, dropped, command)
 
-    async def _drop_answers(self, client_id: str) -> int:
-        """Drop the client's cached answers: nothing personal is in them, and nobody has to believe that."""
-        if self._redis is None:
-            return 0
-        dropped = 0
+    async def erase_again(self, client_id: str, forgotten: Sequence[Forgotten]) -> int:
+        """Erase what a restore has brought back of erased contacts. Returns how many there were.
+
+        Only what is older than the erasure goes: a contact that has written since has done so knowing.
+
+        Raises:
+            InvalidInput: too many at once, or a value that cannot be.
+        """
+        if len(forgotten) > MAX_FORGOTTEN:
+            raise InvalidInput(
+                "forgotten", f"has {len(forgotten)} contacts, at most {MAX_FORGOTTEN} are allowed"
+            )
+        found = 0
+        for index, each in enumerate(forgotten):
+            check_strings(each, field=f"forgotten[{index}]", limit=_DIGEST_LIMIT)
+            check_time(each.at, f"forgotten[{index}].at")
+        for each in forgotten:
+            wanted = {"client": client_id, "salt": each.salt, "digest": each.digest}
+            async with self._database.client(client_id) as connection:
+                row = await (await connection.execute(_KNOWN_AGAIN, wanted)).fetchone()
+                if row is None:
+                    continue
+                before = datetime.fromtimestamp(each.at, UTC)
+                _, counts = await _erase(connection, client_id, row[0], AFTER_RESTORE, before)
+                found += any(counts.values())
+        if found:
+            await self._drop_cached(client_id)
+            log.info(
+                "erased again after a restore",
+                extra={"client_id": client_id, "contacts": found, "action": "erase_contact"},
+            )
+        return found
+
+    async def _drop_cached(self, client_id: str) -> int:
+        """Drop the client's cached answers and transcripts, whoever they were for."""
+        dropped, prefix = 0, redis_prefix(client_id)
         try:
-            async for key in self._redis.scan_iter(f"{redis_prefix(client_id)}answer:*", count=SCAN_COUNT):
-                dropped += int(await self._redis.unlink(key))
+            for pattern in (f"{prefix}answer:*", f"{prefix}transcript:*"):
+                async for key in self._redis.scan_iter(pattern, count=SCAN_COUNT):
+                    dropped += int(await self._redis.unlink(key))
         except (RedisError, OSError, TimeoutError) as error:
             log.warning(
-                "cached answers stay until they expire",
+                "what is cached stays until it expires",
                 extra={"client_id": client_id, "action": "erase_contact", "error": type(error).__name__},
             )
         return dropped
@@ -320,6 +389,24 @@ async def apply_retention(operators: Database) -> dict[str, int]:
             for statement in _EXPIRED:
                 done[client_id] += (await connection.execute(statement, fields)).rowcount
     return done
+
+
+async def _erase(
+    connection: Connection, client_id: str, contact: str, author: str, before: datetime | None = None
+) -> tuple[uuid.UUID, dict[str, int]]:
+    """Erase a contact's rows, those older than `before`. Returns the erasure's id, and rows by table."""
+    erasure = uuid.uuid4()
+    fields = {
+        "client": client_id,
+        "contact": contact,
+        "nobody": f"{NOBODY}{uuid.uuid4().hex}",
+        "before": before or "infinity",
+    }
+    counts = {
+        table: (await connection.execute(statement, fields)).rowcount for table, statement in _ERASE.items()
+    }
+    await connection.execute(_ERASURE, (client_id, erasure, author, Jsonb(counts)))
+    return erasure, counts
 
 
 async def _present(connection: Connection, client_id: str) -> None:

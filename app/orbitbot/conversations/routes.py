@@ -11,6 +11,7 @@ from orbitbot.contracts.journal import JournalExcerpt, JournalTaken
 from orbitbot.contracts.reports import Reports, ReportsAccepted
 from orbitbot.contracts.stats import Stats
 from orbitbot.contracts.why import Story
+from orbitbot.conversations.people import People
 from orbitbot.conversations.service import Ledger, check_id
 from orbitbot.conversations.statistics import Statistics
 from orbitbot.conversations.stories import read_story
@@ -35,10 +36,15 @@ async def report(request: AnyRequest, client_id: FromPath[str], ledger: LedgerSe
     status_code=200,
     summary="After a restore (bots)",
 )
-async def take_back(request: AnyRequest, client_id: FromPath[str], ledger: LedgerService) -> JournalTaken:
-    """What a bot's journal has and the restored ledger may lack; harmless when repeated."""
+async def take_back(
+    request: AnyRequest, client_id: FromPath[str], ledger: LedgerService, people: NamedDependency[People]
+) -> JournalTaken:
+    """What a bot's journal has and the restored ledger may lack, and whom the restore must not bring back;
+    harmless when repeated."""
     open_client(request, client_id, "bot")
-    return JournalTaken(added=await ledger.take_back(client_id, await read_json(request, JournalExcerpt)))
+    excerpt = await read_json(request, JournalExcerpt)
+    erased = await people.erase_again(client_id, excerpt.forgotten)
+    return JournalTaken(added=await ledger.take_back(client_id, excerpt), erased=erased)
 
 
 @get("/api/clients/{client_id:str}/messages/{message_id:str}/why", summary="The story of a message")
@@ -65,13 +71,14 @@ async def stats(
     return await statistics.read(client_id, days)
 
 
-def conversation_routes(ledger: Ledger, statistics: Statistics, database: Database) -> Router:
+def conversation_routes(ledger: Ledger, people: People, statistics: Statistics, database: Database) -> Router:
     """The routes of this module, with what they need."""
     return Router(
         "/",
         route_handlers=[report, take_back, why, stats],
         dependencies={
             "ledger": Provide(lambda: ledger, sync_to_thread=False),
+            "people": Provide(lambda: people, sync_to_thread=False),
             "statistics": Provide(lambda: statistics, sync_to_thread=False),
             "database": Provide(lambda: database, sync_to_thread=False),
         },

@@ -5,10 +5,10 @@ from typing import Final
 
 import msgspec
 
-from orbitbot.contracts.commands import CommandResult, Commands, CommandView, Order
+from orbitbot.contracts.commands import CommandResult, Commands, CommandView, ForgetContact, Order
 from orbitbot.fleet import store
 from orbitbot.fleet.models import StoredCommand
-from orbitbot.foundation.database import Database
+from orbitbot.foundation.database import Connection, Database
 from orbitbot.foundation.errors import NotFound
 from orbitbot.foundation.live import Live
 from orbitbot.foundation.text import check_strings
@@ -25,7 +25,9 @@ _LIFETIMES: Final[dict[str, float]] = {
     "restart": 3600.0,
     "log_out": 7 * 86_400.0,
     "refresh_settings": 3600.0,
+    "forget_contact": 90 * 86_400.0,
 }
+_EACH_COUNTS: Final = frozenset({"forget_contact"})  # a newer one does not take the place of an older one
 
 
 class CommandService:
@@ -47,21 +49,26 @@ class CommandService:
         """
         if key is not None:
             check_strings(key, field="Idempotency-Key", limit=MAX_KEY)
-        body: dict[str, object] = msgspec.to_builtins(order)
-        kind = str(body["kind"])
         async with self._database.client(client_id) as connection:
             if not await store.client_exists(connection, client_id):
                 raise NotFound(f"there is no client {client_id!r}")
             await store.lock_commands(connection, client_id)
             if key is not None and (known := await store.read_by_key(connection, client_id, key)):
                 return known.view()
-            await store.tidy(connection, client_id, KEEP)
-            await store.replace(connection, client_id, kind)
-            stored = await store.insert(
-                connection, client_id, body, author=author, key=key, seconds=_LIFETIMES[kind]
-            )
+            stored = await _insert(connection, client_id, order, author=author, key=key)
         await self._live.signal(client_id)
         return stored.view()
+
+    async def forget_contact(
+        self, connection: Connection, client_id: str, contact: str, *, author: str
+    ) -> int:
+        """Give the command within the caller's transaction, of an erasure; `wake` the bot afterwards."""
+        await store.lock_commands(connection, client_id)
+        return (await _insert(connection, client_id, ForgetContact(contact), author=author, key=None)).id
+
+    async def wake(self, client_id: str) -> None:
+        """Tell the bot's waiting request that there is something."""
+        await self._live.signal(client_id)
 
     async def follow(self, client_id: str, seconds: float) -> Commands:
         """What waits for the bot; if nothing does, what comes within `seconds`."""
@@ -123,6 +130,17 @@ class CommandCounts:
         """Kind, state and number of commands."""
         async with self._operators.transaction() as connection:
             return await store.counts(connection)
+
+
+async def _insert(
+    connection: Connection, client_id: str, order: Order, *, author: str, key: str | None
+) -> StoredCommand:
+    body: dict[str, object] = msgspec.to_builtins(order)
+    kind = str(body["kind"])
+    await store.tidy(connection, client_id, KEEP)
+    if kind not in _EACH_COUNTS:
+        await store.replace(connection, client_id, kind)
+    return await store.insert(connection, client_id, body, author=author, key=key, seconds=_LIFETIMES[kind])
 
 
 def _now() -> float:

@@ -23,8 +23,9 @@ FROM commands
 WHERE client_id = %s AND idempotency_key = %s
 """
 
+# Whom a finished `forget_contact` was about is forgotten with it.
 _EXPIRE = """
-UPDATE commands SET state = 'expired', finished_at = clock_timestamp()
+UPDATE commands SET state = 'expired', finished_at = clock_timestamp(), body = body - 'contact'
 WHERE client_id = %s AND state = 'pending' AND expires_at <= clock_timestamp()
 """
 
@@ -63,7 +64,7 @@ _COUNTS = "SELECT kind, state, count(*) FROM commands GROUP BY kind, state ORDER
 
 _FINISH = """
 UPDATE commands
-SET state = %(state)s, detail = %(detail)s, finished_at = clock_timestamp()
+SET state = %(state)s, detail = %(detail)s, finished_at = clock_timestamp(), body = body - 'contact'
 WHERE client_id = %(client_id)s AND id = %(id)s AND state IN ('pending', 'expired', 'replaced')
 """
 

@@ -80,6 +80,7 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
     clients = ClientService(database, operator_database)
     ledger = Ledger(database, worker, settings.turns.claim_seconds)
     commands = CommandService(database, live)
+    people = People(database, redis, commands)
     configurations = ConfigurationService(
         database, ai.check_plugins, lambda client: commands.give(client, RefreshSettings(), author=AUTHOR)
     )
@@ -154,9 +155,9 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
             configuration_routes(configurations),
             fleet_routes(commands, Leases(operator_database)),
             pairing_routes(pairing, links, clients),
-            people_routes(People(database, redis)),
+            people_routes(people),
             assistant_routes(ai),
-            conversation_routes(ledger, Statistics(database), database),
+            conversation_routes(ledger, people, Statistics(database), database),
             gateway_routes(
                 accounts=accounts,
                 clients=clients,

@@ -14,9 +14,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from orbitbot.contracts.transcribe import Transcription
+from orbitbot.foundation.names import redis_prefix
 
 KEEP_SECONDS: Final = 24 * 3600
-_PREFIX: Final = "orbitbot:transcript"
+_NOBODYS: Final = "orbitbot:"  # where no client asked
 _VERSION: Final = b"1"  # of what is stored
 
 log = logging.getLogger(__name__)
@@ -60,4 +61,5 @@ def transcript_key(content: bytes, fields: Mapping[str, str]) -> str:
         for part in (name.encode(), value.encode()):
             digest.update(len(part).to_bytes(4, "big") + part)
     digest.update(content)
-    return f"{_PREFIX}:{fields.get('client', '')}:{digest.hexdigest()}"
+    client = fields.get("client", "")
+    return f"{redis_prefix(client) if client else _NOBODYS}transcript:{digest.hexdigest()}"

@@ -1,13 +1,17 @@
 """One contact's data: exported, erased and proven gone; chats taken over; events and money read."""
 
+import hashlib
 import subprocess
+import time
 from typing import Any
 
 import pytest
 
 from orbitbot.conversations.people import apply_retention
 from orbitbot.foundation.database import Database
+from orbitbot.gateway.transcripts import transcript_key
 from tests.support.gateway import Client, Gateways, answer_of, problem_of
+from tests.support.redis import RedisServer
 from tests.support.stack import ORBITBOT
 
 pytestmark = pytest.mark.integration
@@ -69,6 +73,13 @@ def test_erased_is_gone_everywhere_and_counts_stay(gateway: Gateways, client: Cl
         "turns": 1, "messages": 1, "exchanges": 1, "summaries": 1, "contact_facts": 1, "paused_chats": 1,
         "client_events": 1,
     }  # fmt: skip
+    command = erased.json()["botCommand"]
+    (waiting,) = client.bot.get(f"/api/clients/{client.id}/commands").json()["commands"]
+    assert (waiting["id"], waiting["order"]) == (command, {"kind": "forget_contact", "contact": ANA})
+    client.bot.post(
+        f"/api/clients/{client.id}/commands/{command}/result", json={"state": "done"}
+    ).raise_for_status()
+    assert client.integrator.get(f"/api/clients/{client.id}/commands/{command}").json()["state"] == "done"
     left = everything(gateway, client)
     assert ANA not in left.replace(f"t-{ANA}", "")  # the turn's id is the bot's own
     assert left.count(SECRET) == 3, "the other contact's message, answer and exchange are there"
@@ -92,12 +103,66 @@ def test_a_message_under_way_is_waited_for(gateway: Gateways, client: Client) ->
     assert SECRET in everything(gateway, client)
 
 
+def test_each_of_several_erasures_waits_for_the_bot(gateway: Gateways, client: Client) -> None:
+    fill(gateway, client)
+    for contact in (ANA, BIA):
+        client.integrator.delete(f"/api/clients/{client.id}/contacts/{contact}").raise_for_status()
+    waiting = client.bot.get(f"/api/clients/{client.id}/commands").json()["commands"]
+    assert [each["order"]["contact"] for each in waiting] == [ANA, BIA]
+
+
+def test_what_is_cached_of_a_client_goes(
+    gateway: Gateways, client: Client, redis_server: RedisServer
+) -> None:
+    kept = [f"client:{client.id}:answer:x", transcript_key(b"audio", {"client": client.id})]
+    with redis_server.client() as redis:
+        for key in (*kept, other := transcript_key(b"audio", {"client": f"{client.id}-2"})):
+            redis.set(key, "text")
+        erased = client.integrator.delete(f"/api/clients/{client.id}/contacts/{ANA}").json()
+        assert erased["cachedAnswers"] == len(kept)
+        assert (redis.exists(*kept), redis.exists(other)) == (0, 1)
+
+
+def test_a_restore_does_not_bring_an_erased_contact_back(gateway: Gateways, client: Client) -> None:
+    fill(gateway, client)
+    gateway.sql(
+        "UPDATE messages SET journaled_at = now() - interval '1 hour' WHERE client_id = %s", client.id
+    )
+    salt = "73616c74"
+    forgotten = {
+        "salt": salt,
+        "digest": hashlib.sha256(f"{salt}{ANA}".encode()).hexdigest(),
+        "at": time.time(),
+    }
+    later = answer_of(client.post("depois", key="later", contact=ANA))
+    url = f"/api/clients/{client.id}/journal"
+    taken = client.bot.post(url, json={"forgotten": [forgotten, forgotten | {"digest": "00"}]})
+    assert taken.json() == {"added": 0, "erased": 1}
+    found = client.integrator.get(f"/api/clients/{client.id}/contacts/{ANA}").json()
+    assert [turn["id"] for turn in found["turns"]] == [later.turn], "what was said since stays"
+    assert not any(found[name] for name in ("exchanges", "facts", "summary", "pause", "events"))
+    assert everything(gateway, client).count(SECRET) == 3, "the other contact's data stays"
+    assert client.bot.post(url, json={"forgotten": [forgotten]}).json() == {"added": 0, "erased": 0}
+    many = client.bot.post(url, json={"forgotten": [forgotten] * 201})
+    assert "forgotten" in problem_of(many, 400)["detail"]
+
+
 def test_the_command_erases_too(gateway: Gateways, client: Client) -> None:
     fill(gateway, client)
-    command = [ORBITBOT, "erase-contact", client.id, ANA, "--settings", str(gateway.settings_file)]
+    command = [
+        ORBITBOT,
+        "erase-contact",
+        client.id,
+        ANA,
+        "--settings",
+        str(gateway.settings_file),
+        "--wait",
+        "0",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, "this bot is away"
     assert '"remaining": 0' in done.stdout
+    assert '"bot": "pending"' in done.stdout
     command[2] = "nobody"
     wrong = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert (wrong.returncode, "there is no client" in wrong.stderr) == (1, True)

@@ -1,5 +1,6 @@
 """The journal: what is unique, what is one transaction, what survives."""
 
+import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -316,3 +317,41 @@ def test_a_voice_note_to_fetch_is_awaited_until_it_is_settled(journal: Journal) 
     assert (first.media, first.awaits_media) == (StoredMedia("ab" * 32, 10), False)
     assert (second.media, second.awaits_media) == (None, False)
     assert journal.media_in_use() == {"ab" * 32}
+
+
+def raw(journal: Journal, tmp_path: Path) -> bytes:
+    """Every byte of the journal's files."""
+    return b"".join(path.read_bytes() for path in sorted(tmp_path.glob("journal.db*")))
+
+
+def test_a_contact_is_forgotten_to_the_last_byte_and_others_stay(journal: Journal, tmp_path: Path) -> None:
+    journal.record(event(text="minha alergia"))
+    journal.fix_turn("t1", journal.pending("5511"))
+    journal.record_answer("t1", ["sem amendoim"])
+    journal.begin_part("t1", 1, maybe_repeated=False)
+    journal.finish_part("t1", 1)
+    journal.record(event("A2", text="em grupo"), set_aside="muted")
+    journal.note_unread(event("A3"))
+    journal.record(event("B1", contact="5522", text="fico aqui"))
+    assert b"minha alergia" in raw(journal, tmp_path)
+    assert journal.forget("5511")
+    left = raw(journal, tmp_path)
+    assert not [text for text in (b"minha alergia", b"amendoim", b"em grupo", b"5511") if text in left]
+    assert [each.text for each in journal.pending("5522")] == ["fico aqui"]
+    assert [each.turn for each in reports(journal) if isinstance(each, Delivery)] == ["t1", "t1"]
+    assert [each for each in reports(journal) if isinstance(each, SetAside)] == []
+    (forgotten,) = journal.forgotten_since(NOW)
+    assert forgotten.digest == hashlib.sha256(f"{forgotten.salt}5511".encode()).hexdigest()
+    assert journal.forgotten_since(NOW + 1) == []
+
+
+def test_what_is_under_way_is_forgotten_when_it_is_final(journal: Journal) -> None:
+    turn = answered(journal)
+    assert not journal.forget("5511")
+    assert journal.to_forget() == ["5511"]
+    assert journal.forgotten_since(0) == []
+    assert len(journal.parts(turn)) == 1, "the answer is still delivered"
+    journal.finish_turn(turn, "failed", "x")
+    assert journal.forget("5511")
+    assert journal.to_forget() == []
+    assert len(journal.forgotten_since(0)) == 1

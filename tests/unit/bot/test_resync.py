@@ -138,3 +138,17 @@ async def test_without_a_restore_nothing_is_told(journal: Journal, clock: Clock)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert gateway.taken == []
+
+
+async def test_whom_the_restore_brought_back_is_told_first(journal: Journal, clock: Clock) -> None:
+    deliver(journal, clock, 900, "old")
+    journal.forget("old")
+    deliver(journal, clock, 1100, "ana")
+    clock.now = 1150
+    journal.forget("ana")
+    deliver(journal, clock, 1200, "bia")
+    gateway = Gateway()
+    await tell(journal, gateway, BotSettings(restored_id="r1", restored_since=RESTORED_AT))
+    first, *rest = gateway.taken
+    assert [each.at for each in first.forgotten] == [1150], "the backup knew of the first one"
+    assert (first.turns, [turn.id for each in rest for turn in each.turns]) == ([], ["bia"])

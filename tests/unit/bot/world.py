@@ -133,6 +133,7 @@ class Life:
             settings=lambda: self.settings,
             on_report=self.reports.notify,
             on_media_free=lambda: None,
+            on_idle=lambda contact: None,
             now=virtual_now,
         )
         self._receiver = Receiver(
