@@ -20,13 +20,14 @@ UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX='$(PIP_INDEX)') $(BIN)/uv
 UV_LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
 
-.PHONY: bench-speech bench-speech-gpu help setup up down test test-faults test-fleet test-packages schema lint lock bench-unchanged-site
+.PHONY: bench-speech bench-speech-gpu help setup up down test test-here test-faults test-fleet test-packages schema lint lock bench-unchanged-site
 
 help:
 	@echo 'make setup        the virtual environment .venv, from the lock files'
 	@echo 'make up           everything on this machine, a first client, a conversation with it'
 	@echo 'make down         removes what make up installed; with PURGE=yes its data, too'
 	@echo 'make test         every test'
+	@echo 'make test-here    every test but those on real Debian hosts'
 	@echo 'make test-faults  the long random faults'
 	@echo 'make test-fleet   the tests on real Debian hosts, with those that are too long for make test'
 	@echo 'make bench-unchanged-site  an unchanged site.yml on a fleet, against stock Ansible'
@@ -56,14 +57,17 @@ up: setup
 down: setup
 	$(PLAYBOOK) playbooks/down.yml -e purge=$(PURGE)
 
-# Tests that need nobody else's peace run on both cores. Those on this machine's deployment go one by one, and
-# beside them those on real hosts, which share nothing with it.
+# The tests on real hosts share nothing with the others and take what these leave of the processor.
 test: setup test-packages lint
-	$(PYTEST) -m 'not faults' --numprocesses 2 --dist worksteal tests/unit tests/integration tests/ansible tests/browser
 	$(BIN)/python -m tests.hosts setup
 	$(BIN)/python -m tests.support.side_by_side \
-		acceptance: $(PYTEST) -m 'not faults' tests/acceptance \
-		fleet: $(PYTEST) -m 'not faults and not long' tests/fleet
+		here: make --no-print-directory test-here \
+		fleet: nice -n 10 $(PYTEST) -m 'not faults and not long' tests/fleet
+
+# Tests that need nobody else's peace run on both cores; those on this machine's deployment, one by one.
+test-here: setup test-packages
+	$(PYTEST) -m 'not faults' --numprocesses 2 --dist worksteal tests/unit tests/integration tests/ansible tests/browser
+	$(PYTEST) -m 'not faults' tests/acceptance
 
 test-faults: setup test-packages
 	$(PYTEST) -m faults

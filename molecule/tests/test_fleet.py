@@ -73,5 +73,6 @@ def test_texts_and_voice_notes_are_answered(site: Site, clients: dict[str, str])
 
 def test_the_api_answers_at_every_gateway(site: Site, clients: dict[str, str]) -> None:
     for host in site.group("gateway"):
-        for client in clients:
-            assert site.api(host).say(client, "Bom dia", "5511955550000").response
+        with site.api(host) as api:
+            for client in clients:
+                assert api.say(client, "Bom dia", "5511955550000").response

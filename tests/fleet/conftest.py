@@ -8,7 +8,8 @@ Making a fleet with `site.yml` takes minutes, so all tests share one: the fixtur
     def test_something(site: Site) -> None:
         site.play("some-playbook", client="padaria").require_success()
         assert site.say("padaria", "Bom dia")                       # asked at the bot, as a contact
-        assert site.api().http.get(…)                               # over HTTPS, as the operator
+        with site.api() as api:                                     # over HTTPS, as the operator
+            assert api.http.get(…)
         site.fleet.ssh("database-1", "…")                           # as root
 
 * leaves it as found, also when it fails: hosts up, networks healed, the same release on all hosts, the
@@ -18,7 +19,7 @@ Making a fleet with `site.yml` takes minutes, so all tests share one: the fixtur
 * gives other variables to all playbooks by a file of its own, `site.inventory /
   "group_vars/all/zzz-NAME.yml"`, removed in the end and followed by a run of `site.yml`, which brings the
   hosts back.
-* is short: every second counts in `make test`, on two cores beside the acceptance tests. What takes longer
+* is short: every second counts in `make test`, on two cores beside all other tests. What takes longer
   than a minute, or needs a fleet of its own, carries the marker `long` (make test-fleet runs it, too), and
   long random faults carry `faults` (make test-faults).
 

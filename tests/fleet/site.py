@@ -205,10 +205,9 @@ class Site:
         return path
 
     def api(self, host: str = "gateway-1") -> Api:
-        """The REST API through a gateway's nginx, as the operator."""
-        return Api(f"https://{self.address(host)}", self.authority).as_operator(
-            self.secrets["vault_operator_password"]
-        )
+        """The REST API through a gateway's nginx, as the operator; whoever asks for it closes it."""
+        with Api(f"https://{self.address(host)}", self.authority) as anybody:
+            return anybody.as_operator(self.secrets["vault_operator_password"])
 
     def state(self) -> dict[str, object]:
         """What every module of tests must leave as it found it."""

@@ -11,7 +11,7 @@ import pytest
 from tests.ansible.conftest import REPOSITORY
 from tests.fleet.site import Site
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
 
 DEADLINE = 120.0  # seconds
 _READ = (
@@ -86,8 +86,6 @@ def test_who_comes_second_is_told_and_gets_it_once_the_first_was_killed(
     assert "add-client padaria  ok, 0 changed on " in lines[0]
     assert "add-client padaria  REFUSED  by " in lines[1]
     assert "site  INTERRUPTED  by ana on " in lines[2]
-
-    site.play("site").require_success().require_changes(0)
 
 
 def test_changes_of_two_clients_go_side_by_side(site: Site) -> None:

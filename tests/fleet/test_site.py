@@ -111,7 +111,8 @@ def test_a_voice_note_is_answered(site: Site, client: str) -> None:
 
 @pytest.mark.parametrize("gateway", ["gateway-1", "gateway-2"])
 def test_the_api_answers_at_every_gateway(site: Site, gateway: str) -> None:
-    answer = site.api(gateway).say("padaria", "Bom dia", "5511955550000")
+    with site.api(gateway) as api:
+        answer = api.say("padaria", "Bom dia", "5511955550000")
     assert isinstance(answer, MessageAnswer)
     assert answer.response
 
@@ -128,4 +129,5 @@ def test_supervisors_limit_on_files_is_raised(site: Site) -> None:
 
 def test_a_second_run_changes_nothing_and_check_mode_finds_nothing(site: Site) -> None:
     site.play("site").require_success().require_changes(0)
-    site.play("site", "--check", "--diff").require_success().require_changes(0)
+    one_of_each = "gateway-1:bots-1:speech-1:database-1:localhost"
+    site.play("site", "--check", "--diff", "--limit", one_of_each).require_success().require_changes(0)

@@ -10,7 +10,7 @@ import pytest
 from tests.fleet.pebble import pebble
 from tests.fleet.site import Site
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.fleet, pytest.mark.long, pytest.mark.timeout(1800)]
 
 NAME = "bots.test"
 VARIABLES = "group_vars/all/zzz-acme.yml"

@@ -109,7 +109,7 @@ def test_a_host_that_cannot_be_reached_keeps_no_other_from_being_finished(site: 
     site.fleet.partition("speech-1")
     try:
         site.fleet.ssh("bots-1", "rm /etc/orbitbot/ca.crt")
-        run = site.play("site")
+        run = site.play("site", "--limit", "speech-1:bots-1:localhost")  # enough, and sooner done than all
     finally:
         site.fleet.heal()
     assert run.status != 0

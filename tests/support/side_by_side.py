@@ -1,6 +1,6 @@
-"""Runs several commands at once and keeps what they print apart: `make test` runs its slow halves this way.
+"""Runs several commands at once and keeps what they print apart: `make test` does.
 
-    python -m tests.support.side_by_side acceptance: pytest tests/acceptance fleet: pytest tests/fleet
+    python -m tests.support.side_by_side here: make test-here fleet: nice pytest tests/fleet
 
 A word that ends with a colon names the command after it. The first command prints here; each other one prints
 to `build/side-by-side/NAME.log`, which is shown once that command and the first have ended. All of them are
