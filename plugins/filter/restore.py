@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 _ZONE: Final = re.compile(r"\s*([+-]\d\d)(:?\d\d)?$")
 SESSIONS: Final = ("restore", "pair")
+_SHOWN: Final = 20  # turns in flight of one client that are named
 
 
 def restore_problem(to: Any, lost_host: str) -> str:
@@ -55,6 +56,33 @@ def session_problem(value: Any) -> str:
     return f"session: {str(value)!r} is not allowed; allowed: {', '.join(SESSIONS)}"
 
 
+def restored_lines(
+    clients: Sequence[str],
+    states: Mapping[str, str],
+    copied_at: Mapping[str, float],
+    turns: Sequence[Mapping[str, Any]],
+) -> list[str]:
+    """What restore.yml says of the bots of a lost host: each with its state, and what was in flight.
+
+    Args:
+        states: client → how its bot is now.
+        copied_at: client → Unix time of the copy of its state; one without had none in the backup.
+        turns: rows of turns whose end the ledger does not know (`client_id`, `id`, `state`, `received`).
+    """
+    lines = []
+    for client in clients:
+        at = datetime.fromtimestamp(float(copied_at.get(client, 0)), UTC)
+        origin = (
+            f"as it was at {at:%Y-%m-%d %H:%M} UTC" if client in copied_at else "with nothing from a backup"
+        )
+        own = [turn for turn in turns if turn["client_id"] == client]
+        lines.append(f"  {client}: {states.get(client, 'unknown')}, {origin}, {len(own)} in flight")
+        lines += [
+            f"    {turn['id']}: {turn['state']}, received {turn['received']} UTC" for turn in own[:_SHOWN]
+        ]
+    return lines
+
+
 class FilterModule:
     """The filters' names in templates."""
 
@@ -63,5 +91,6 @@ class FilterModule:
         return {
             "orbitbot_lost_host_problem": lost_host_problem,
             "orbitbot_restore_problem": restore_problem,
+            "orbitbot_restored_lines": restored_lines,
             "orbitbot_session_problem": session_problem,
         }

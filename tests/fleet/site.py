@@ -29,8 +29,8 @@ HOSTS: Final = (
     HostRequest("gateway-2", ("gateway", "ai")),
     HostRequest("bots-1", ("bots",)),
     HostRequest("bots-2", ("bots",)),
-    HostRequest("speech-1", ("speech",)),
-    HostRequest("database-1", ("database", "cache", "backup", "monitoring")),
+    HostRequest("speech-1", ("speech", "backup")),
+    HostRequest("database-1", ("database", "cache", "monitoring")),
 )
 # What the roles would install with apt: a fleet stands on a layer that has it, made once and kept.
 PACKAGES: Final = (
@@ -41,10 +41,12 @@ PACKAGES: Final = (
     "nftables",
     "nginx",
     "openssl",
+    "pgbackrest",
     "postgresql",
     "python3-cryptography",
     "python3-psycopg2",
     "redis-server",
+    "restic",
     "supervisor",
     "systemd-timesyncd",
     "unattended-upgrades",

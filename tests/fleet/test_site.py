@@ -20,7 +20,7 @@ HOLDERS = {
     "vault_database_operator_password": {"gateway-1", "gateway-2"},
     "vault_database_ai_password": {"gateway-1", "gateway-2"},
     "vault_ai_sealing_secret": {"gateway-1", "gateway-2"},
-    "vault_backup_passphrase": set(),
+    "vault_backup_passphrase": {"speech-1"},
     "vault_redis_password": {"gateway-1", "gateway-2", "database-1"},
     "vault_signing_key": {"gateway-1", "gateway-2"},
     "vault_tls_ca_key": set(),

@@ -4,6 +4,7 @@ A session is restored only where its host is gone: over a live one, Signal's key
 """
 
 import shutil
+import sqlite3
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from orbitbot_backup import programs
 from orbitbot_backup.errors import BackupError
 from orbitbot_backup.restic import Repository
 from orbitbot_backup.settings import Restic, Settings
+from orbitbot_backup.snapshots import JOURNAL
 
 SESSIONS: Final = ("session.db*",)  # what a phone is paired by
 
@@ -28,8 +30,17 @@ def unpack(settings: Settings, host: str, password: str, *, sessions: bool) -> d
         `clients` (client → its archive), `at` (Unix time of the copy).
 
     Raises:
-        BackupError: there is none.
+        BackupError: there is none; without `sessions` that is no failure, and no client is returned.
     """
+    try:
+        return _unpack(settings, host, password, sessions=sessions)
+    except BackupError as error:
+        if sessions:
+            raise BackupError(f"{error}; -e session=pair brings the clients back without it") from error
+        return {"clients": {}, "at": 0.0}
+
+
+def _unpack(settings: Settings, host: str, password: str, *, sessions: bool) -> dict[str, Any]:
     state = Path(settings.state)
     place = state / "lost" / host
     shutil.rmtree(place, ignore_errors=True)
@@ -56,6 +67,8 @@ def unpack(settings: Settings, host: str, password: str, *, sessions: bool) -> d
     excluded = [] if sessions else [f"--exclude={pattern}" for pattern in SESSIONS]
     archives = {}
     for bot in sorted(folder.iterdir()):
+        if (bot / JOURNAL).exists():
+            ask_again(bot / JOURNAL)
         archive = place / f"{bot.name}.tar.gz"
         programs.run(["tar", "--create", "--gzip", f"--file={archive}", f"--directory={bot}", *excluded, "."])
         archives[bot.name] = str(archive)
@@ -64,6 +77,27 @@ def unpack(settings: Settings, host: str, password: str, *, sessions: bool) -> d
         "clients": archives,
         "at": datetime.fromisoformat(str(newest["time"])[:19] + "+00:00").timestamp(),
     }
+
+
+def ask_again(journal: Path) -> None:
+    """Have the bot ask the gateway again about every turn that was under way when the copy was made.
+
+    Its answer was sent long ago, unless the host was lost at that very moment; the ledger knows which.
+    """
+    connection = sqlite3.connect(journal)
+    try:
+        with connection:
+            connection.execute(
+                "DELETE FROM parts WHERE turn_id IN (SELECT id FROM turns WHERE finished_at IS NULL)"
+            )
+            connection.execute(
+                "UPDATE turns SET state = 'fixed', maybe_repeated = 1 "
+                "WHERE finished_at IS NULL AND state IN ('answered', 'delivering')"
+            )
+    except sqlite3.Error as error:
+        raise BackupError(f"{journal.parent.name}: {error}") from error
+    finally:
+        connection.close()
 
 
 def repository_of(settings: Settings, host: str) -> str:

@@ -63,6 +63,7 @@ class Repository:
     def _run(self, *arguments: str) -> str:
         settings = self._settings
         options = ["-o", f"sftp.command={settings.sftp_command}"] if settings.sftp_command else []
+        options += [f"--cacert={settings.ca_file}"] if settings.ca_file else []
         return programs.run(
             ["restic", *options, "--quiet", *arguments] if "--json" not in arguments
             else ["restic", *options, *arguments],

@@ -50,6 +50,7 @@ class Restic:
     Attributes:
         sftp_command: how restic reaches it; empty where it is a local directory or S3.
         environment_file: `NAME=value` lines for restic, such as S3 keys; empty for none.
+        ca_file: of the authority of S3's certificate; empty for the system's.
         keep_daily: … how many daily, weekly and monthly snapshots stay.
         read_percent: share of the repository's data that each verification reads.
     """
@@ -58,6 +59,7 @@ class Restic:
     password_file: str
     sftp_command: str
     environment_file: str
+    ca_file: str
     keep_daily: int
     keep_weekly: int
     keep_monthly: int
