@@ -57,7 +57,7 @@ else:
 
 @pytest.fixture(scope="module")
 def site(store: Store) -> Iterator[Site]:
-    """The fleet, with a client on each bot host; ORBITBOT_KEEP_FLEET=1 takes the one that was kept as it is."""
+    """The fleet, with a client on each bot host. ORBITBOT_KEEP_FLEET=1 takes a kept one as it is."""
     name = fleet_name("backup")
     keep = os.environ.get(KEEP) == "1"
     kept = keep and name in {plan.name for plan in store.plans()}
