@@ -19,6 +19,7 @@ import pytest
 
 from orbitbot.bot.channels.simulator_phone import SimulatorPhone
 from orbitbot.contracts.why import Story
+from orbitbot.foundation.notices import notice
 from tests.acceptance.conversation import Account, Conversation, speak_all
 from tests.acceptance.scenario import load_day
 from tests.support.api import Api
@@ -26,7 +27,7 @@ from tests.support.keys import Keys
 from tests.support.net import port_is_open, wait_for
 from tests.support.postgres import Cluster
 from tests.support.redis import RedisServer
-from tests.support.stack import ORBITBOT, Bot, Stack
+from tests.support.stack import ORBITBOT, Bot, Service, Stack
 from tests.support.voices import synthesise
 
 pytestmark = pytest.mark.integration
@@ -270,6 +271,38 @@ def test_a_service_does_not_outlive_what_started_it(stack: Stack) -> None:
         starter.wait(ANSWER_TIMEOUT)
         stack.ai.start()
         stack.ai.wait_ready()
+
+
+def test_a_contact_is_told_that_a_voice_note_waits_and_gets_its_answer(
+    stack: Stack, bot: Bot, operator: Api, phone: SimulatorPhone, redis_server: RedisServer
+) -> None:
+    settings = stack.directory / "gateway.toml"
+    usual = settings.read_text()
+    settings.write_text(f"{usual}[turns]\nretry_seconds = 1.0\nspeech_notice_seconds = 1.0\n")
+    redis_server.flush()  # a note that was heard before is not heard again
+    stack.speech.stop()
+    try:
+        restart(stack.gateway)
+        message_id = phone.voice(synthesise("qual é o preço do arroz hoje"))
+        (told,) = phone.wait(bool, timeout=ANSWER_TIMEOUT)
+        assert told.text == notice("voice_waits", "pt")
+        stack.speech.start()
+        stack.speech.wait_ready()
+        _, answer = phone.wait(lambda sent: len(sent) > 1, timeout=DAY_TIMEOUT)
+        assert "27,90" in answer.text
+        assert final_story(operator, message_id).state == "delivered"
+    finally:
+        settings.write_text(usual)
+        restart(stack.speech)
+        restart(stack.gateway)
+        stack.wait_connected(bot, operator)
+
+
+def restart(service: Service) -> None:
+    """End a service, and wait for the next one."""
+    service.stop()
+    service.start()
+    service.wait_ready()
 
 
 @pytest.fixture

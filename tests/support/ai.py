@@ -1,5 +1,6 @@
 """The AI service as it runs on a host: its own processes, a real database, a local language model server."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -181,6 +182,38 @@ class Ai:
 
 
 @contextmanager
+def another(ai: Ai, directory: Path, *, top: str = "") -> Iterator[Ai]:
+    """One more service on the same database and provider, as on a second host, until the end.
+
+    Args:
+        top: of its settings file.
+    """
+    service = ai_service(
+        directory,
+        "another",
+        database=ai.database,
+        provider=ai.provider,
+        key_file=ai.key_file,
+        keys=ai.keys,
+        top=top,
+    )
+    with served(service, ai.keys) as http:
+        yield dataclasses.replace(ai, http=http, service=service)
+
+
+@contextmanager
+def served(service: Service, keys: Keys) -> Iterator[httpx.Client]:
+    """A service from its start to its end, spoken to as the gateway does."""
+    service.start()
+    try:
+        service.wait_ready()
+        with ai_client(service.url, keys) as http:
+            yield http
+    finally:
+        service.stop()
+
+
+@contextmanager
 def running(
     directory: Path,
     cluster: Cluster,
@@ -208,11 +241,8 @@ def running(
             keys=keys,
             redis=redis,
         )
-        service.start()
         try:
-            service.wait_ready()
-            with ai_client(service.url, keys) as http:
+            with served(service, keys) as http:
                 yield Ai(http, database, provider, key_file, keys, service)
         finally:
-            service.stop()
             cluster.drop(database)

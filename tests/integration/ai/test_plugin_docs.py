@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ai import Ai, ai_client, ai_service
+from tests.support.ai import Ai, another
 
 pytestmark = pytest.mark.integration
 
@@ -37,34 +37,23 @@ def test_the_example(ai: Ai, tmp_path: Path) -> None:
     run(source, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist"))
     (wheel,) = (tmp_path / "dist").glob("*.whl")
 
-    service = ai_service(
-        tmp_path, "plugged", database=ai.database, provider=ai.provider, key_file=ai.key_file, keys=ai.keys,
-        top=f'plugin_wheels = ["{wheel}"]',
-    )  # fmt: skip
-    service.start()
-    try:
-        service.wait_ready()
-        with ai_client(service.url, ai.keys) as http:
-            listed = {each["name"]: each for each in http.post("/api/plugins").json()["plugins"]}
-            assert listed["tickets"]["distribution"] == "orbitbot-tickets"
-            assert listed["tickets"]["hooks"] == ["before_answer", "tools"]
-            wrong = {"plugins": {"tickets": {"prefix": 7}}}
-            problems = http.post("/api/check-plugins", json=wrong).json()["problems"]
-            assert problems[0]["field"] == "settings.plugins.tickets.prefix"
-            ai.add_client("ticketed", plugins={"tickets": {"enabled": True, "prefix": "SUP"}})
-            body = {
-                "clientId": "ticketed",
-                "message": "ticket printer is on fire",
-                "turn": "t1",
-                "contact": "1",
-            }
-            answer = http.post("/api/chat", json=body).json()
-            assert answer["source"] == "plugin"
-            assert answer["response"].startswith("Ticket SUP-")
-        with ai.database.connect("postgres") as connection:
-            told = connection.execute(
-                "SELECT kind FROM client_events WHERE client_id = 'ticketed'"
-            ).fetchall()
-        assert told == [("ticket_opened",)]
-    finally:
-        service.stop()
+    with another(ai, tmp_path, top=f'plugin_wheels = ["{wheel}"]') as plugged:
+        listed = {each["name"]: each for each in plugged.http.post("/api/plugins").json()["plugins"]}
+        assert listed["tickets"]["distribution"] == "orbitbot-tickets"
+        assert listed["tickets"]["hooks"] == ["before_answer", "tools"]
+        wrong = {"plugins": {"tickets": {"prefix": 7}}}
+        problems = plugged.http.post("/api/check-plugins", json=wrong).json()["problems"]
+        assert problems[0]["field"] == "settings.plugins.tickets.prefix"
+        ai.add_client("ticketed", plugins={"tickets": {"enabled": True, "prefix": "SUP"}})
+        body = {
+            "clientId": "ticketed",
+            "message": "ticket printer is on fire",
+            "turn": "t1",
+            "contact": "1",
+        }
+        answer = plugged.http.post("/api/chat", json=body).json()
+        assert answer["source"] == "plugin"
+        assert answer["response"].startswith("Ticket SUP-")
+    with ai.database.connect("postgres") as connection:
+        told = connection.execute("SELECT kind FROM client_events WHERE client_id = 'ticketed'").fetchall()
+    assert told == [("ticket_opened",)]

@@ -1,7 +1,6 @@
 """The AI service as processes: outages, several workers, the end, and what the wheel carries."""
 
 import concurrent.futures
-import dataclasses
 import shutil
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.ai import Ai, ai_client, ai_service
+from tests.support.ai import Ai, another
 from tests.support.net import wait_for
 from tests.support.openai_server import Reply, _Handler, says
 from tests.support.postgres import Cluster
@@ -37,16 +36,8 @@ def once_all_have_asked(ai: Ai, calls: int, text: str) -> Reply:
 @pytest.fixture
 def second(ai: Ai, tmp_path: Path) -> Iterator[Ai]:
     """Another service on the same database, as on a second host."""
-    service = ai_service(
-        tmp_path, "second", database=ai.database, provider=ai.provider, key_file=ai.key_file, keys=ai.keys
-    )
-    service.start()
-    try:
-        service.wait_ready()
-        with ai_client(service.url, ai.keys) as http:
-            yield dataclasses.replace(ai, http=http, service=service)
-    finally:
-        service.stop()
+    with another(ai, tmp_path) as running:
+        yield running
 
 
 def test_two_services_that_answer_the_same_turn_agree(ai: Ai, second: Ai) -> None:

@@ -8,25 +8,20 @@ from orbitbot_backup import records
 from orbitbot_backup.records import Records, screen
 from orbitbot_backup.settings import DumpJob, FilesJob, Restic, Settings
 
+from tests.support.clock import Clock
+
 HOUR = 3600.0
-
-
-class Clock:
-    now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1_800_000_000.0)
 
 
 def make(tmp_path: Path, clock: Clock, generation: str = "aaaa") -> Records:
     since = tmp_path / f"since-{generation}"
     since.touch()
-    os.utime(since, (clock.now, clock.now))
+    os.utime(since, (clock.seconds, clock.seconds))
     settings = Settings(
         host="vps1",
         generation=generation,
@@ -58,24 +53,24 @@ def succeed(kept: Records, job: str) -> None:
 def test_a_job_that_never_ran_is_overdue_once_it_could_have(tmp_path: Path, clock: Clock) -> None:
     kept = make(tmp_path, clock)
     assert alarms(kept) == {"dump": "", "files": ""}
-    clock.now += 31 * HOUR
+    clock.seconds += 31 * HOUR
     assert alarms(kept)["files"] == "overdue: no success for 31 h, allowed are 30 h"
 
 
 def test_a_job_that_stops_running_is_overdue(tmp_path: Path, clock: Clock) -> None:
     kept = make(tmp_path, clock)
     succeed(kept, "dump")
-    clock.now += 29 * HOUR
+    clock.seconds += 29 * HOUR
     succeed(kept, "files")
     assert alarms(kept) == {"dump": "", "files": ""}
-    clock.now += 2 * HOUR
+    clock.seconds += 2 * HOUR
     assert alarms(kept) == {"dump": "overdue: no success for 31 h, allowed are 30 h", "files": ""}
 
 
 def test_a_failure_is_told_at_once_and_the_last_success_stays_known(tmp_path: Path, clock: Clock) -> None:
     kept = make(tmp_path, clock)
     succeed(kept, "dump")
-    clock.now += HOUR
+    clock.seconds += HOUR
     kept.fail(kept.begin("dump"), "disk full")
     (told, _) = kept.report()
     assert (told["alarm"], told["age_hours"], told["size"]) == ("failed: disk full", 1.0, 2**20)

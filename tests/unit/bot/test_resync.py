@@ -11,6 +11,7 @@ from orbitbot.bot.models import InboundEvent
 from orbitbot.bot.resync import Resync
 from orbitbot.contracts.bot import BotSettings
 from orbitbot.contracts.journal import JournalExcerpt, JournalTaken
+from tests.support.clock import Clock
 
 RESTORED_AT = 1000.0
 
@@ -34,16 +35,9 @@ class Gateway:
         return [(turn.id, turn.state) for excerpt in self.taken for turn in excerpt.turns]
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0.0)
 
 
 @pytest.fixture
@@ -53,7 +47,7 @@ def journal(tmp_path: Path, clock: Clock) -> Journal:
 
 def deliver(journal: Journal, clock: Clock, at: float, name: str, *, parts: int = 2, sent: int = 2) -> None:
     """A turn of contact `name` at that time, of whose answer `sent` parts have left."""
-    clock.now = at
+    clock.seconds = at
     journal.record(InboundEvent(id=f"m-{name}", chat=name, sender=name, type="text", text="oi", sent_at=at))
     journal.fix_turn(name, journal.pending(name))
     journal.record_answer(name, [f"parte {n}" for n in range(1, parts + 1)])
@@ -79,7 +73,7 @@ async def test_what_was_finished_since_is_told_and_older_is_not(journal: Journal
     deliver(journal, clock, 900, "before")
     deliver(journal, clock, 1100, "after")
     deliver(journal, clock, 1200, "sending", sent=1)
-    clock.now = 1300
+    clock.seconds = 1300
     journal.record(
         InboundEvent(id="group", chat="g", sender="g", type="text", text="oi", sent_at=1300),
         set_aside="group",
@@ -144,7 +138,7 @@ async def test_whom_the_restore_brought_back_is_told_first(journal: Journal, clo
     deliver(journal, clock, 900, "old")
     journal.forget("old")
     deliver(journal, clock, 1100, "ana")
-    clock.now = 1150
+    clock.seconds = 1150
     journal.forget("ana")
     deliver(journal, clock, 1200, "bia")
     gateway = Gateway()

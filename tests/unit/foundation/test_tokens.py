@@ -13,15 +13,8 @@ import pytest
 
 from orbitbot.foundation.errors import Unauthenticated
 from orbitbot.foundation.tokens import LEEWAY, TokenVerifier
+from tests.support.clock import Clock
 from tests.support.keys import Keys, make_keys
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = time.time()
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def sign(keys: Keys, **changes: Any) -> str:
@@ -95,7 +88,7 @@ def test_another_key_issuer_or_type_is_refused(keys: Keys, tmp_path: Path) -> No
 
 
 def test_an_expired_token_is_refused_also_from_the_cache(keys: Keys) -> None:
-    clock = Clock()
+    clock = Clock(time.time())
     verifier = TokenVerifier(keys.public_pem, "gateway", now=clock)
     token = sign(keys, lifetime=-LEEWAY - 1)
     with pytest.raises(Unauthenticated, match="expired"):
@@ -104,7 +97,7 @@ def test_an_expired_token_is_refused_also_from_the_cache(keys: Keys) -> None:
     short = sign(keys, lifetime=300)
     assert verifier.verify(short).client_id == "padaria"
     assert verifier._verified  # it is remembered …
-    clock.now += 301
+    clock.seconds += 301
     verifier._decode = lambda _: (_ for _ in ()).throw(Unauthenticated("asked again"))  # type: ignore[method-assign]
     with pytest.raises(Unauthenticated, match="asked again"):  # … but not beyond its life
         verifier.verify(short)
