@@ -31,6 +31,7 @@ help:
 	@echo 'make test-faults  the long random faults'
 	@echo 'make test-fleet   the tests on real Debian hosts, with those that are too long for make test'
 	@echo 'make bench-unchanged-site  an unchanged site.yml on a fleet, against stock Ansible'
+	@echo 'make bench-rollback  a deploy and a rollback on a fleet under load'
 	@echo 'make bench-speech | bench-speech-gpu   the speech node beside faster-whisper'
 	@echo 'make bench-crash | bench-memory | bench-seal   measures of bots (docs/benchmarks.md)'
 	@echo 'make lint         style, types, playbooks'
@@ -87,6 +88,11 @@ bench-speech-gpu: setup test-packages
 bench-unchanged-site: setup test-packages
 	$(BIN)/python -m tests.hosts setup
 	$(BIN)/python -m tests.load.unchanged_site
+
+.PHONY: bench-rollback
+bench-rollback: setup test-packages
+	$(BIN)/python -m tests.hosts setup
+	$(BIN)/python -m tests.load.rollback
 
 # Measures of bots: what kills cost them, their memory, what a hostile one does to its neighbour.
 .PHONY: bench-ai

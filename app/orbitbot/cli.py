@@ -71,12 +71,18 @@ def _parser() -> "argparse.ArgumentParser":
     for name, what in _SERVICES.items():
         service = commands.add_parser(name, help=f"run {what}")
         _add_settings(service, f"the service's TOML file, such as /etc/orbitbot/{name}.toml")
+        if name != "bot":
+            service.add_argument("--port", type=int, help="listen on this port instead of the file's")
 
     migrate = commands.add_parser("migrate", help="bring the database schema up to date")
     _add_settings(migrate, "such as /etc/orbitbot/migrate.toml")
     migrate.add_argument(
         "--finalize", action="store_true", help="also run this release's own post migrations"
     )
+    migrate.add_argument(
+        "--settled", metavar="N,N…", help="numbers of the migrations that every running release knows"
+    )
+    migrate.add_argument("--show", action="store_true", help="change nothing; print what was applied")
 
     operator = commands.add_parser("set-operator", help="create an operator, or change the password")
     operator.add_argument("name", help="the operator's name, which is the user name at login")
@@ -119,7 +125,9 @@ def _run(given: "argparse.Namespace") -> int:
     code: int
     match given.command:
         case "migrate":
-            code = _room("foundation.migrations").main(given.settings, finalize=given.finalize)
+            code = _room("foundation.migrations").main(
+                given.settings, finalize=given.finalize, settled=given.settled, show=given.show
+            )
         case "set-operator":
             code = _room("clients.operators").main(given.name, given.password_file, given.settings)
         case "why":
@@ -138,8 +146,10 @@ def _run(given: "argparse.Namespace") -> int:
             code = _room("gateway.pair").main(
                 given.client, given.settings, phone=given.phone, seconds=given.timeout
             )
+        case "bot":
+            code = _room("bot.main").main(given.settings)
         case service:
-            code = _room(f"{service}.main").main(given.settings)
+            code = _room(f"{service}.main").main(given.settings, port=given.port)
     return code
 
 

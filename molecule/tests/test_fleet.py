@@ -33,7 +33,7 @@ def test_services_run_and_come_back_at_boot(site: Site, on: On) -> None:
 def test_programs_run(site: Site, on: On) -> None:
     for group, name in PROGRAMS.items():
         for host in site.group(group):
-            assert on(host).supervisor(name).is_running, f"{name} on {host}"
+            assert on(host).supervisor(f"{name}-a").is_running, f"{name} on {host}"
 
 
 def test_secrets_belong_to_root_and_their_service(site: Site, on: On) -> None:

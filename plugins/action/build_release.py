@@ -11,7 +11,7 @@ Returns `version`, `commit` and, with a target, `archives` (kind → path of a t
     bin/uv             the installer, for the host's platform
     wheelhouse/        every wheel of that kind, each checked against the lock's hashes
     requirements.txt   what to install: exact versions and hashes, no markers left
-    MANIFEST.json      what this is
+    MANIFEST.json      what this is: release, commit, packages, migrations, and a hash of a bot's code
 
 The version is the project's own and a hash of everything that a release is made from, so that an
 unchanged checkout is the same release. Wheels come through pip, from wherever this machine's own pip
@@ -20,6 +20,7 @@ configuration says.
 
 from __future__ import annotations
 
+import ast
 import fcntl
 import hashlib
 import json
@@ -46,7 +47,10 @@ SOURCES = ("app", "templates", "pyproject.toml")
 EXTRAS = ("README.md", "LICENSE", "NOTICE")  # in the wheel's metadata only
 HASH_LENGTH = 12  # characters of the release's hash
 OLDEST_GLIBC = 17  # of manylinux_2_17, the oldest that wheels are published for
-KEPT_RELEASES = 3  # in the cache
+COMMIT_FILE = ".commit"  # in what the action `export_version` made of a commit
+PACKAGE = "orbitbot"
+BOT_ROOTS = ("__init__.py", "cli.py", "bot/**/*.py")  # of what a bot imports
+KEPT_RELEASES = 5  # in the cache
 KEPT_WHEELS = 12  # sets of wheels in the cache: installer and three kinds, for three kinds of hosts
 _EPOCH = 315532800  # 1980-01-01, the earliest time that a wheel's zip can hold
 
@@ -115,12 +119,61 @@ def release_version(project: Path) -> str:
 
 def commit_of(project: Path) -> str:
     """The checkout's commit, with `-dirty` when it has changes; `unknown` where there is no git."""
+    if (project / COMMIT_FILE).exists():
+        return (project / COMMIT_FILE).read_text("utf-8").strip()
     command = ["git", "-C", str(project), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  (fixed words)
     except FileNotFoundError:
         return "unknown"
     return done.stdout.strip() or "unknown"
+
+
+def migrations_of(project: Path) -> list[str]:
+    """The names of the release's migrations, in order."""
+    return sorted(path.name for path in (project / "app/orbitbot/foundation/migrations").glob("*.sql"))
+
+
+def bot_files(project: Path) -> list[Path]:
+    """What decides how a bot behaves: its modules, those that they import, its packages."""
+    package = project / "app" / PACKAGE
+    waiting = [path for pattern in BOT_ROOTS for path in package.glob(pattern)]
+    found: set[Path] = set()
+    while waiting:
+        path = waiting.pop()
+        if path not in found:
+            found.add(path)
+            waiting += _imported(package, path)
+    return sorted(found | {project / "locks/bot.txt"})
+
+
+def _imported(package: Path, path: Path) -> list[Path]:
+    """The files of this package that a module imports, at its top or anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {each.name for each in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module, *(f"{node.module}.{each.name}" for each in node.names)}
+    paths = []
+    for name in names:
+        first, *rest = name.split(".")
+        if first == PACKAGE:
+            for count in range(len(rest) + 1):
+                place = package.joinpath(*rest[:count])
+                paths += [
+                    each for each in (place.with_suffix(".py"), place / "__init__.py") if each.is_file()
+                ]
+    return paths
+
+
+def bot_code(project: Path) -> str:
+    """A hash over `bot_files`: two releases with the same one have the same bot."""
+    total = hashlib.sha256()
+    for path in bot_files(project):
+        total.update(f"{path.relative_to(project)}\0".encode())
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
 
 
 def pinned(lock: str, environment: Mapping[str, str]) -> list[str]:
@@ -200,6 +253,8 @@ class Build:
                 "kind": kind,
                 "python": self._target["python"],
                 "requirements": [each.split(" --hash=")[0] for each in requirements],
+                "migrations": migrations_of(self._project),
+                "bot_code": bot_code(self._project),
             }
             (draft / "MANIFEST.json").write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
             packed = draft / "archive.tar"

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 _BOT_PREFIX: Final = "bot-"
 _RUNS: Final = 5  # runs that are shown
+_NAMED: Final = 5  # names that are shown of a longer list
 
 
 def status_report(
@@ -56,12 +57,13 @@ def _host(known: Mapping[str, Any]) -> dict[str, Any]:
         "release": host["release"],
         "deployed_at": host["deployed_at"],
         "supervisor": host["supervisor"],
-        "services": [_service(each, host["programs"]) for each in known["readiness"]["results"]],
+        "services": [_service(each, host) for each in known["readiness"]["results"]],
         "bots": {
             name.removeprefix(_BOT_PREFIX): state
             for name, state in host["programs"].items()
             if name.startswith(_BOT_PREFIX)
         },
+        "bot_releases": dict(host["bot_releases"]),
         "seals": host["seals"],
         "disks": host["disks"],
         "backups": [dict(each) for each in known.get("backups", {}).get("jobs", [])],
@@ -87,15 +89,17 @@ def _backup_line(job: Mapping[str, Any]) -> str:
     return f"  backup   {job['job']} {when}{size}  {f'ALARM: {alarm}' if alarm else job['detail']}".rstrip()
 
 
-def _service(answer: Mapping[str, Any], programs: Mapping[str, str]) -> dict[str, Any]:
+def _service(answer: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     name = answer["item"]["name"]
+    slot = host["slots"].get(name, "")
     told = answer.get("json", {})
     checks = told.get("checks", {})
     return {
         "name": name,
         "ready": answer["status"] == 200,  # noqa: PLR2004  (success, in HTTP)
         "version": told.get("version", ""),
-        "program": programs.get(f"orbitbot-{name}", "no program"),
+        "slot": slot,
+        "program": host["programs"].get(f"orbitbot-{name}-{slot}", "no program"),
         "checks": {check: result["detail"] for check, result in checks.items()},
         "failing": sorted(check for check, result in checks.items() if not result["ok"]),
         "problem": "" if told else str(answer.get("msg", "no answer")),
@@ -168,9 +172,9 @@ def _host_lines(name: str, host: Mapping[str, Any]) -> list[str]:
     for service in host["services"]:
         word = "ready" if service["ready"] else "NOT READY"
         facts = "; ".join(f"{check}: {detail}" for check, detail in service["checks"].items())
-        lines.append(
-            f"  {service['name']:<8} {word:<9} {service['program']:<8} {facts or service['problem']}".rstrip()
-        )
+        shown = f"  {service['name']:<8} {word:<9} {service['program']:<8} {facts or service['problem']}"
+        other = service["version"] not in ("", host["release"])
+        lines.append(shown.rstrip() + (f"; ON RELEASE {service['version']}" if other else ""))
     if host["supervisor"] != "running":
         lines.append(f"  supervisor NOT RUNNING: {host['supervisor']}")
     if host["bots"]:
@@ -178,6 +182,7 @@ def _host_lines(name: str, host: Mapping[str, Any]) -> list[str]:
         lines.append(
             "  bots     " + ", ".join(f"{count} {state}" for state, count in sorted(counted.items()))
         )
+    lines += _bot_release_lines(host)
     lines += _seal_lines(host["seals"])
     lines += [
         f"  disk     {disk['mount']} {disk['used_percent']} % used, {disk['free_gib']} GiB free"
@@ -187,6 +192,21 @@ def _host_lines(name: str, host: Mapping[str, Any]) -> list[str]:
     if host["backups_problem"]:
         lines.append(f"  backup   ALARM: {host['backups_problem']}")
     return lines
+
+
+def _bot_release_lines(host: Mapping[str, Any]) -> list[str]:
+    """One line for each release that bots run from beside the current one: it has the same bot."""
+    found: dict[str, list[str]] = {}
+    for bot, release in sorted(host["bot_releases"].items()):
+        if release != host["release"]:
+            found.setdefault(release, []).append(bot)
+    return [
+        f"  release  {release} is run by {len(bots)} bots: {_few(bots)}" for release, bots in found.items()
+    ]
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
 def _seal_lines(seals: Mapping[str, Mapping[str, Any]]) -> list[str]:

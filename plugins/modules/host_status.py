@@ -49,6 +49,14 @@ programs:
   description: State of each program of supervisor, by name.
   type: dict
   returned: always
+slots:
+  description: Service → its active slot, C(a) or C(b).
+  type: dict
+  returned: always
+bot_releases:
+  description: Client → the release that its bot's program names.
+  type: dict
+  returned: always
 seals:
   description:
     - How each running bot is sealed off, by its client's id, as the kernel tells.
@@ -80,6 +88,8 @@ from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 BOT_PREFIX = "bot-"
 GROUPS = "orbitbot-bots"  # the folder of the launcher's control groups
 SCOPE_PREFIX = "orbitbot-bot-"
+ACTIVE_SLOT = re.compile(r"^# Active slot: ([ab])$", re.MULTILINE)
+BOT_RELEASE = re.compile(r'ORBITBOT_RELEASE="([^"]*)"')
 _LIMIT = re.compile(r"^Max (.+?) {2,}(\d+|unlimited) ", re.MULTILINE)
 MIB = 1024**2
 GIB = 1024**3
@@ -222,6 +232,21 @@ def release(current: Path) -> tuple[str, str]:
     return current.readlink().name, since.isoformat(timespec="seconds")
 
 
+def slots(folder: Path) -> dict[str, str]:
+    """Service → the slot that nginx passes to, as its file says."""
+    found = {path.stem: ACTIVE_SLOT.search(path.read_text("utf-8")) for path in sorted(folder.glob("*.conf"))}
+    return {name: match[1] for name, match in found.items() if match}
+
+
+def bot_releases(folder: Path) -> dict[str, str]:
+    """Client → the release that its bot's program names."""
+    found = {}
+    for path in sorted(folder.glob("orbitbot-bot-*.conf")):
+        named = BOT_RELEASE.search(path.read_text("utf-8"))
+        found[path.stem.removeprefix("orbitbot-bot-")] = named[1] if named else ""
+    return found
+
+
 def disks(paths: list[str]) -> list[dict[str, Any]]:
     """The file systems of the paths, each once."""
     found: dict[int, dict[str, Any]] = {}
@@ -259,6 +284,8 @@ def main() -> None:
         deployed_at=deployed_at,
         supervisor=supervisor,
         programs=states,
+        slots=slots(Path("/etc/orbitbot/fronts")),
+        bot_releases=bot_releases(Path("/etc/supervisor/conf.d")),
         seals=seals(pids),
         disks=disks(module.params["paths"]),
     )

@@ -29,6 +29,9 @@ URL: Final = "https://localhost"
 CA_FILE: Final = Path("/etc/orbitbot/tls/ca.crt")
 CURRENT: Final = Path("/opt/orbitbot/current")
 SERVICES: Final = {"gateway": 3000, "ai": 3001, "speech": 3002}
+FRONTS: Final = Path(
+    "/etc/orbitbot/fronts"
+)  # nginx's files, which say which slot of a service is the active one
 SUPERVISOR_SOCKET: Final = "/run/supervisor.sock"
 FIRST_CLIENT: Final = "padaria"
 PLAYBOOK_LOCK: Final = "/run/lock/orbitbot-playbook"  # one playbook of these tests at a time
@@ -146,9 +149,18 @@ class Deployment:
         found: list[dict[str, Any]] = self.rpc("getAllProcessInfo")
         return found
 
+    def _process(self, program: str) -> str:
+        """Supervisor's name of a program's process; a service's is that of its active slot."""
+        front = FRONTS / f"{program.removeprefix('orbitbot-')}.conf"
+        if front.exists():
+            slot = re.search(r"^# Active slot: ([ab])$", front.read_text(), re.MULTILINE)
+            assert slot is not None, front
+            program = f"{program}-{slot[1]}"
+        return f"{program}:{program}"
+
     def pid(self, program: str) -> int:
         """The process id of a running program; 0 while it does not run."""
-        info = self.rpc("getProcessInfo", f"{program}:{program}")
+        info = self.rpc("getProcessInfo", self._process(program))
         return int(info["pid"]) if info["statename"] in ("RUNNING", "STARTING") else 0
 
     def wait_pid(self, program: str, other_than: int = 0) -> int:
@@ -169,12 +181,12 @@ class Deployment:
 
     def stop_program(self, program: str) -> None:
         """Stop a program and wait until it has ended."""
-        self.rpc("stopProcess", f"{program}:{program}")
+        self.rpc("stopProcess", self._process(program))
 
     def start_program(self, program: str) -> None:
         """Start a program, unless it runs."""
         if not self.pid(program):
-            self.rpc("startProcess", f"{program}:{program}")
+            self.rpc("startProcess", self._process(program))
 
     def init_script(self, name: str, action: str) -> None:
         """`service NAME ACTION`; this works with and without systemd."""

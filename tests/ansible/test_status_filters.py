@@ -27,7 +27,9 @@ def hostvars() -> dict[str, Any]:
             "release": "0.1.0+3fa9c1d2e4b7",
             "deployed_at": "2026-01-31T08:00:00+00:00",
             "supervisor": "running",
-            "programs": {"orbitbot-gateway": "RUNNING", "bot-padaria": "RUNNING", "bot-acme": "FATAL"},
+            "programs": {"orbitbot-gateway-b": "RUNNING", "bot-padaria": "RUNNING", "bot-acme": "FATAL"},
+            "slots": {"gateway": "b"},
+            "bot_releases": {"padaria": "0.1.0+3fa9c1d2e4b7", "acme": "0.1.0+000000000000"},
             "seals": {"padaria": seal("systemd scope", 160, 50), "acme": seal("resource limits", 416, None)},
             "disks": [{"mount": "/", "used_percent": 40, "free_gib": 12.5}],
         },
@@ -95,9 +97,10 @@ def test_the_report_tells_hosts_services_bots_and_clients() -> None:
 def test_the_screen_shows_what_is_not_well() -> None:
     assert status.status_screen(report()).splitlines() == [
         "vps1  release 0.1.0+3fa9c1d2e4b7, deployed 2026-01-31T08:00:00+00:00",
-        "  gateway  ready     RUNNING  database: reachable",
+        "  gateway  ready     RUNNING  database: reachable; ON RELEASE 0.1.0",
         "  speech   NOT READY no program Connection refused",
         "  bots     1 FATAL, 1 RUNNING",
+        "  release  0.1.0+000000000000 is run by 1 bots: acme",
         "  sealed   resource limits: 416 MiB, 64 tasks, 1024 files, NO LIMIT of cpu, NO SANDBOX (acme)",
         "  sealed   systemd scope: 160 MiB, 50 % of a core, 64 tasks, 1024 files, sandbox (padaria)",
         "  disk     / 40 % used, 12.5 GiB free",

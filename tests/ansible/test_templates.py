@@ -20,8 +20,9 @@ from orbitbot.gateway.settings import GatewaySettings
 from orbitbot.speech.settings import SpeechSettings
 from tests.ansible.rendering import ROLES, load, render, service_arguments
 
-CURRENT = {"stat": {"lnk_source": "/opt/orbitbot/releases/0.1.0+3fa9c1d2e4b7", "islnk": True}}
-CLIENT = {"client_id": "padaria", "__client_known": {"json": {}}, "__client_current": CURRENT}
+RELEASE = "0.1.0+3fa9c1d2e4b7"
+BOTS = {"release": RELEASE, "keep": {}}  # what the module `bot_programs` tells
+CLIENT = {"client_id": "padaria", "__client_known": {"json": {}}, "__client_bots": BOTS}
 SERVICES: dict[str, type[Settings]] = {
     "ai": AiSettings,
     "gateway": GatewaySettings,
@@ -66,7 +67,7 @@ SUPPLIED: dict[str, dict[str, Any]] = {
     "supervisor/orbitbot.conf.j2": {},
     "supervisor/supervisor.service.j2": {},
 }
-FOR_SERVICES = {"service/program.conf.j2", "service/settings.toml.j2"}
+FOR_SERVICES = {"service/front.conf.j2", "service/program.conf.j2", "service/settings.toml.j2"}
 
 
 def rendered(template: str) -> str:
@@ -77,7 +78,8 @@ def rendered(template: str) -> str:
 
 def for_service(service: str, name: str) -> str:
     """The text of one of the role `service`'s templates for `service`."""
-    return render("service", name, **service_arguments(service), __service_release=CURRENT)
+    text = render("service", name, **service_arguments(service), service_release=RELEASE)
+    return text.replace("@SLOT@", "a").replace("@PORT@", "3100").replace("@OTHER_PORT@", "3200")
 
 
 def test_no_template_is_left_out() -> None:
@@ -118,8 +120,14 @@ def test_the_settings_of_a_bot_are_the_ones_it_reads() -> None:
 
 def test_a_bots_program_changes_with_its_settings_and_its_release() -> None:
     before = rendered("client/program.conf.j2")
-    other = {"stat": {"lnk_source": "/opt/orbitbot/releases/0.2.0"}}
-    assert before != render("client", "program.conf.j2", **CLIENT | {"__client_current": other})
+    assert f"/opt/orbitbot/releases/{RELEASE}/venv/bot/bin/orbitbot" in before
+    assert before != render(
+        "client", "program.conf.j2", **CLIENT | {"__client_bots": BOTS | {"release": "0.2.0"}}
+    )
+    other = {"release": "0.2.0", "keep": {"padaria": RELEASE}}
+    assert before == render("client", "program.conf.j2", **CLIENT | {"__client_bots": other}), (
+        "it has the same bot"
+    )
     assert before != render("client", "program.conf.j2", **CLIENT, client_gateway_url="http://10.0.0.1:3000")
     assert before == render("client", "program.conf.j2", **CLIENT)
 
@@ -149,11 +157,11 @@ def test_a_bot_gets_the_variables_and_paths_that_are_declared() -> None:
 
 def programs() -> dict[str, str]:
     """Every supervisor program, by its name."""
-    services = {f"orbitbot-{name}": for_service(name, "program.conf.j2") for name in SERVICES}
+    services = {f"orbitbot-{name}-a": for_service(name, "program.conf.j2") for name in SERVICES}
     return services | {"bot-padaria": rendered("client/program.conf.j2")}
 
 
-@pytest.mark.parametrize("name", [*(f"orbitbot-{each}" for each in SERVICES), "bot-padaria"])
+@pytest.mark.parametrize("name", [*(f"orbitbot-{each}-a" for each in SERVICES), "bot-padaria"])
 def test_a_program_file_has_one_program_that_stops_cleanly(name: str) -> None:
     parser = ConfigParser(interpolation=None)
     parser.read_string(programs()[name])
@@ -162,7 +170,7 @@ def test_a_program_file_has_one_program_that_stops_cleanly(name: str) -> None:
     if name.startswith("bot-"):
         assert f" --user {name} " in program["command"].replace("\n", " ")  # the launcher becomes that user
     else:
-        assert program["user"] == name
+        assert program["user"] == name.removesuffix("-a")
     assert (program["stopasgroup"], program["killasgroup"]) == ("true", "true")
     assert "%" not in parser[f"program:{name}"]["command"]  # supervisor would expand it
 

@@ -1,9 +1,11 @@
-"""Messages posted to a fleet's API, one after the other, while something happens to it."""
+"""Messages posted to a fleet's API, one after the other or at a rate, while something happens to it."""
 
+import random
 import threading
+import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -14,6 +16,7 @@ from orbitbot.contracts.messages import MessageAnswer
 from tests.support.api import Api
 from tests.support.net import wait_for
 
+PAUSE: Final = 0.05  # seconds between two posts of a sender without a rate
 PATIENCE: Final = 60.0  # seconds that one post may take; nginx waits as long
 
 
@@ -25,6 +28,7 @@ class Posted:
     contact: str
     status: int
     response: str = ""
+    seconds: float = field(default=0.0, compare=False)
 
 
 @dataclass
@@ -33,12 +37,15 @@ class Load:
 
     Args:
         api: logs in anew, one for each sender: a token and its connections are one sender's.
-        keyed: whether messages carry an Idempotency-Key.
+        rate: messages a second of all senders together; 0 for as fast as they go.
+        contacts: what the contacts' numbers begin with; another one for each load.
     """
 
     api: Callable[[], Api]
     client: str
     senders: int = 2
+    rate: float = 0.0
+    contacts: str = field(default_factory=lambda: f"5511{random.randrange(10**5):05}")
     posted: list[Posted] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -77,14 +84,18 @@ class Load:
         wait_for(lambda: len(self.answered) >= wanted, f"{count} more answers", timeout)
 
     def _send(self, number: int, api: Api) -> None:
+        due = time.monotonic() + (number / self.rate if self.rate else 0)
         with api:
-            while not self._over.is_set():
+            while not self._over.wait(max(0.0, due - time.monotonic()) if self.rate else PAUSE):
                 key = uuid.uuid4().hex
+                began = time.monotonic()
                 try:
-                    self.posted.append(post(api, self.client, f"55119777{number:04}", key))
+                    answer = post(api, self.client, f"{self.contacts}{number:03}", key)
                 except httpx.HTTPError as error:
                     self.errors.append(f"{key}: {error!r}")
-                self._over.wait(0.05)
+                else:
+                    self.posted.append(replace(answer, seconds=time.monotonic() - began))
+                due += self.senders / self.rate if self.rate else 0
 
 
 def post(api: Api, client: str, contact: str, key: str) -> Posted:

@@ -138,14 +138,14 @@ class Site:
         self.first = self.play("site").require_success()
         self.add_clients()
 
-    def kill_at_task(self, number: int) -> str:
-        """Run site.yml and kill it, with all that it started here, at its task of this number; that task.
+    def kill_at_task(self, number: int, playbook: str = "site", **variables: Any) -> str:
+        """Run a playbook and kill it, with all that it started here, at its task of this number; that task.
 
         Raises:
             AssertionError: the run had fewer tasks.
         """
         run = subprocess.Popen(
-            self.command("site"),
+            self.command(playbook, **variables),
             cwd=REPOSITORY,
             env=self.environment,
             stdin=subprocess.DEVNULL,

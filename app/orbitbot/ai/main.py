@@ -110,12 +110,12 @@ def app_from_file(settings_path: Path) -> Litestar:
     return create_app(load_settings(settings_path, AiSettings))
 
 
-def main(settings_path: Path) -> int:
-    """Serve until SIGTERM. Returns the exit status.
+def main(settings_path: Path, *, port: int | None = None) -> int:
+    """Serve until SIGTERM, on `port` where one is given. Returns the exit status.
 
     Raises:
         SettingsError: the settings file is not usable.
     """
     settings = load_settings(settings_path, AiSettings)
-    serve(SERVICE, app_from_file, settings_path, settings.listen)
+    serve(SERVICE, app_from_file, settings_path, settings.listen, port)
     return 0

@@ -3,12 +3,14 @@
 A file is named `NNNN_pre_NAME.sql` (runs before the new release serves; the release before this one
 must still work on it) or `NNNN_post_NAME.sql` (clean-up that the older release would not survive).
 `migrate` applies what is pending up to the highest pending "pre": so a release's "post" files run
-when the next release is deployed, or at once with `finalize`.
+when the next release is deployed, or at once with `finalize`. Told which migrations every running release
+knows (`settled`), it applies exactly the "post" files among them, and refuses where a later "pre" waits for
+another one.
 """
 
-import argparse
 import hashlib
 import re
+from collections.abc import Collection
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, Literal
@@ -54,6 +56,11 @@ class Migration(msgspec.Struct, frozen=True, order=True):
     text: str
 
     @property
+    def label(self) -> str:
+        """Its file's name without the ending."""
+        return f"{self.version:04d}_{self.phase}_{self.name}"
+
+    @property
     def checksum(self) -> str:
         """SHA-256 of the text, in hex."""
         return hashlib.sha256(self.text.encode()).hexdigest()
@@ -83,17 +90,22 @@ def shipped_migrations() -> list[Migration]:
 
 
 def to_apply(
-    migrations: list[Migration], applied: dict[int, str], *, finalize: bool = False
+    migrations: list[Migration],
+    applied: dict[int, str],
+    *,
+    finalize: bool = False,
+    settled: Collection[int] | None = None,
 ) -> list[Migration]:
     """What a run applies, in order.
 
     Args:
         applied: version → checksum, as the database has recorded.
         finalize: apply this release's own "post" files too.
+        settled: versions that every running release knows; None where that is not known.
 
     Raises:
-        SettingsError: an applied file has been changed since, or a pending one is older than an
-            applied "pre".
+        SettingsError: an applied file has been changed since, or a "pre" waits for a "post" that a
+            running release does not know.
     """
     for migration in migrations:
         recorded = applied.get(migration.version)
@@ -105,11 +117,29 @@ def to_apply(
     if finalize:
         return pending
     highest_pre = max((migration.version for migration in pending if migration.phase == "pre"), default=0)
+    if settled is not None:
+        return _without_unknown_posts(pending, highest_pre, settled)
     return [migration for migration in pending if migration.version <= highest_pre]
 
 
+def _without_unknown_posts(
+    pending: list[Migration], highest_pre: int, settled: Collection[int]
+) -> list[Migration]:
+    unknown = [each for each in pending if each.phase == "post" and each.version not in settled]
+    if unknown and unknown[0].version < highest_pre:
+        raise SettingsError(
+            f"migration {unknown[0].label} must run before this release's own, and a release that runs now"
+            " does not know it: deploy the release that brought it first"
+        )
+    return [each for each in pending if each not in unknown]
+
+
 def migrate(
-    connection: Connection[TupleRow], migrations: list[Migration], *, finalize: bool = False
+    connection: Connection[TupleRow],
+    migrations: list[Migration],
+    *,
+    finalize: bool = False,
+    settled: Collection[int] | None = None,
 ) -> list[Migration]:
     """Apply what is pending and return it. Runs one at a time; an interrupted run may be repeated."""
     with connection.transaction():
@@ -123,7 +153,7 @@ def migrate(
             connection.execute(sql.SQL("SET LOCAL statement_timeout = {}").format(_STATEMENT_TIMEOUT))
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK_KEY,))
             rows = connection.execute("SELECT version, checksum FROM schema_migrations").fetchall()
-            pending = to_apply(migrations, dict(rows), finalize=finalize)
+            pending = to_apply(migrations, dict(rows), finalize=finalize, settled=settled)
             if not pending:
                 return done
             migration = pending[0]
@@ -134,19 +164,33 @@ def migrate(
         done.append(migration)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of `orbitbot migrate` beside `--settings`."""
-    parser.add_argument("--finalize", action="store_true", help="also run this release's own post migrations")
+def applied_labels(connection: Connection[TupleRow]) -> list[str]:
+    """What the database has, by `Migration.label`, in order."""
+    connection.execute(_CREATE_LOG)
+    rows = connection.execute(
+        "SELECT version, phase, name FROM schema_migrations ORDER BY version"
+    ).fetchall()
+    return [f"{version:04d}_{phase}_{name}" for version, phase, name in rows]
 
 
-def main(settings_path: Path, *, finalize: bool = False) -> int:
-    """Apply pending migrations; prints one line for each, or "up to date"."""
+def main(
+    settings_path: Path, *, finalize: bool = False, settled: str | None = None, show: bool = False
+) -> int:
+    """Apply pending migrations and print one line for each, or "up to date"; with `show`, print the applied.
+
+    Args:
+        settled: numbers, separated by commas, of the migrations that every running release knows.
+    """
     settings = load_settings(settings_path, MigrateSettings)
+    known = None if settled is None else {int(each) for each in settled.split(",") if each}
     try:
         with psycopg.connect(conninfo(settings.database, "migrate"), autocommit=True) as connection:
-            done = migrate(connection, shipped_migrations(), finalize=finalize)
+            if show:
+                print("\n".join(applied_labels(connection)))  # noqa: T201  (the command's answer)
+                return 0
+            done = migrate(connection, shipped_migrations(), finalize=finalize, settled=known)
     except psycopg.OperationalError as error:
         raise Unavailable(f"the database cannot be reached: {error}") from error
-    lines = [f"applied {migration.version:04d}_{migration.phase}_{migration.name}" for migration in done]
+    lines = [f"applied {migration.label}" for migration in done]
     print("\n".join(lines) or "up to date")  # noqa: T201  (the command's answer)
     return 0

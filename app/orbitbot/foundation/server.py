@@ -21,13 +21,20 @@ from orbitbot.foundation.settings import ListenSettings
 AppFactory = Callable[[Path], Any]
 
 
-def serve(service: str, factory: AppFactory, settings_path: Path, listen: ListenSettings) -> None:
+def serve(
+    service: str,
+    factory: AppFactory,
+    settings_path: Path,
+    listen: ListenSettings,
+    port: int | None = None,
+) -> None:
     """Serve `factory(settings_path)` until SIGTERM; each worker builds its own application.
 
     It also ends, as after SIGTERM, when the process that started it ends.
 
     Args:
         factory: a module-level function (workers are spawned, so it is pickled by name).
+        port: where it listens in place of `listen.port`.
 
     Raises:
         ParentGone: the process that started it has ended already.
@@ -40,7 +47,7 @@ def serve(service: str, factory: AppFactory, settings_path: Path, listen: Listen
     Server(
         service,
         address=listen.host,
-        port=listen.port,
+        port=port or listen.port,
         interface=Interfaces.ASGI,
         workers=listen.workers,
         backlog=1024,

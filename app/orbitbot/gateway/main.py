@@ -255,8 +255,8 @@ def application(settings_path: Path) -> Litestar:
     return create_app(load_settings(settings_path, GatewaySettings))
 
 
-def main(settings_path: Path) -> int:
-    """Serve until SIGTERM.
+def main(settings_path: Path, *, port: int | None = None) -> int:
+    """Serve until SIGTERM, on `port` where one is given.
 
     Raises:
         SettingsError: the settings, or a file that they name, are missing or wrong.
@@ -266,5 +266,5 @@ def main(settings_path: Path) -> int:
                  settings.database.password_file, settings.operator_database.password_file):  # fmt: skip
         if path:
             read_secret(path)
-    serve("gateway", application, settings_path, settings.listen)
+    serve("gateway", application, settings_path, settings.listen, port)
     return 0

@@ -130,8 +130,8 @@ def build(settings_path: Path) -> Litestar:
     return create_app(load_settings(settings_path, SpeechSettings))
 
 
-def main(settings_path: Path) -> int:
-    """Serve until SIGTERM.
+def main(settings_path: Path, *, port: int | None = None) -> int:
+    """Serve until SIGTERM, on `port` where one is given.
 
     Raises:
         SettingsError: the settings or the key they name are not usable.
@@ -139,5 +139,5 @@ def main(settings_path: Path) -> int:
     settings = load_settings(settings_path, SpeechSettings)
     read_secret(settings.verify_key_file)  # a worker that failed on it would be started again and again
     keep_memory()
-    serve(SERVICE, build, settings_path, settings.listen)
+    serve(SERVICE, build, settings_path, settings.listen, port)
     return 0

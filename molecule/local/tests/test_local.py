@@ -37,8 +37,8 @@ def client() -> None:
 
 
 def test_programs_run(machine: Host) -> None:
-    for name in ("gateway", "ai", "speech", f"bot-{CLIENT}"):
-        assert machine.supervisor(f"orbitbot-{name}").is_running, name
+    for name in ("orbitbot-gateway-a", "orbitbot-ai-a", "orbitbot-speech-a", f"bot-{CLIENT}"):
+        assert machine.supervisor(name).is_running, name
 
 
 def test_services_listen_on_loopback_alone(machine: Host) -> None:

@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from orbitbot.foundation.errors import SettingsError
-from orbitbot.foundation.migrations import Migration, migrate, shipped_migrations
+from orbitbot.foundation.migrations import Migration, applied_labels, migrate, shipped_migrations
 from tests.support.postgres import Cluster, Database
 
 
@@ -60,3 +60,26 @@ def test_an_applied_file_may_not_be_changed(database: Database) -> None:
     changed = [Migration(first.version, first.phase, first.name, first.text + "\n-- later thought"), *rest]
     with database.connect("owner") as connection, pytest.raises(SettingsError, match="was changed after"):
         migrate(connection, changed)
+
+
+def test_a_post_waits_until_every_release_that_is_followed_knows_it(cluster: Cluster) -> None:
+    empty = cluster.create("orbitbot_settled", template="template0")
+    migrations = [
+        Migration(1, "pre", "a", "CREATE TABLE a (x int)"),
+        Migration(2, "post", "b", "DROP TABLE a"),
+    ]
+    newer = [*migrations, Migration(3, "pre", "c", "CREATE TABLE c (x int)")]
+    try:
+        with empty.connect("owner") as connection:
+            migrate(connection, migrations, settled={1})
+            assert _applied(empty) == [1], "the release's own"
+            with pytest.raises(SettingsError, match="0002_post_b must run before"):
+                migrate(connection, newer, settled={1})
+            assert _applied(empty) == [1]
+            migrate(connection, migrations, settled={1, 2})
+            assert _applied(empty) == [1, 2], "with the next one, though that brings no migration"
+            migrate(connection, newer, settled={1, 2})
+            assert _applied(empty) == [1, 2, 3]
+            assert applied_labels(connection) == ["0001_pre_a", "0002_post_b", "0003_pre_c"]
+    finally:
+        cluster.drop(empty)

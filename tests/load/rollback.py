@@ -1,0 +1,127 @@
+"""How long a host takes in a deploy and a rollback, and which requests fail meanwhile: `make bench-rollback`.
+
+A fleet answers 20 messages a second through nginx. A release whose services are other ones is deployed and
+rolled back, in turns. A host's time is that of its own play: from the banner of its turn to the next banner,
+with the start of its services, the switch of nginx, the proof that it answers, and the old slots' end.
+
+The first deploy ships and unpacks the release; the later ones find it on the hosts, as a rollback does. Bots
+have the same code in both, so no wave is in it.
+
+    python -m tests.load.rollback            makes the fleet, measures, removes it
+    python -m tests.load.rollback --keep     leaves it, and uses it if it is there
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.ansible.conftest import REPOSITORY
+from tests.fleet.conftest import fleet_name
+from tests.fleet.site import HOSTS, PACKAGES, Site
+from tests.fleet.test_deploy import GATEWAY, Project, errors, load, make_project
+from tests.hosts.fleet import Fleet
+from tests.hosts.launch import launch, remove
+from tests.hosts.plan import FleetRequest
+from tests.hosts.store import Store
+from tests.load.report import Report, median
+
+ROUNDS: Final = 3
+HOST_GOAL: Final = 10.0  # seconds
+_BANNER: Final = re.compile(r"^PLAY \[(.*?)\]|^PLAY RECAP")
+_HOST: Final = re.compile(r"^(?:ok|changed): \[([a-z0-9-]+)\]")
+TURNS: Final = ("Activate the release, host by host", "Return, host by host")
+
+
+def timed(site: Site, playbook: str, **values: str) -> dict[str, float]:
+    """Run a playbook; seconds that each server's turn took.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    process = subprocess.Popen(
+        site.command(playbook, **values), cwd=REPOSITORY, env=site.environment, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    found: dict[str, float] = {}
+    output, play, host, began = [], "", "", 0.0
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output.append(line)
+            if banner := _BANNER.match(line):
+                if host and play in TURNS:
+                    found[host] = time.monotonic() - began
+                play, host, began = banner[1] or "", "", time.monotonic()
+            elif (named := _HOST.match(line)) and not host:
+                host = named[1]
+    if process.returncode != 0:
+        raise RuntimeError("".join(output)[-6000:])
+    return found
+
+
+def measure(site: Site, project: Project, report: Report, rounds: int) -> None:
+    """Deploy and roll back in turns, under load."""
+    tag = project.version("bench", GATEWAY)
+    seconds: dict[str, list[float]] = {"first deploy": [], "deploy": [], "rollback": []}
+    failed = 0
+    for number in range(rounds):
+        for side in ("deploy", "rollback"):
+            name = "first deploy" if (side, number) == ("deploy", 0) else side
+            values = {"version": tag, "release_project": str(project.folder)} if side == "deploy" else {}
+            before = sum(errors(site, host) for host in site.group("gateway"))
+            with load(site, check=False) as posts:
+                hosts = timed(site, side, **values)
+            failures = len(posts.failed) + sum(errors(site, host) for host in site.group("gateway")) - before
+            failed += failures
+            seconds[name] += hosts.values()
+            latencies = sorted(each.seconds for each in posts.posted)
+            report.sample(
+                name,
+                hosts={host: round(each, 2) for host, each in hosts.items()},
+                messages=len(posts.posted),
+                failed=failures,
+                p50=round(median(latencies), 3),
+                slowest=round(latencies[-1], 3),
+            )
+            shown = ", ".join(f"{host} {each:.1f} s" for host, each in hosts.items())
+            report.say(f"{name}: {shown}; {len(posts.posted)} messages, {failures} failed")
+    for name, each in seconds.items():
+        report.fact(f"{name}, seconds a host: median, slowest", [round(median(each), 2), round(max(each), 2)])
+    report.at_most("rollback of the slowest host", max(seconds["rollback"]), HOST_GOAL, " s")
+    report.at_most("failed requests, deploys and rollbacks", failed, 0)
+
+
+def main() -> int:
+    """Measure; see the module's text."""
+    parser = argparse.ArgumentParser(description="Deploy and rollback under load.")
+    parser.add_argument("--keep", action="store_true", help="leave the fleet, and use one that is there")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    given = parser.parse_args()
+    store = Store()
+    name = fleet_name("site" if given.keep else "rollback")
+    there = given.keep and name in {plan.name for plan in store.plans()}
+    if not there:
+        remove(store, name)
+    try:
+        report = Report("rollback")
+        request = FleetRequest(name=name, hosts=HOSTS, packages=PACKAGES)
+        site = Site(Fleet.load(store, name) if there else launch(request, store))
+        if not there:
+            report.say("making the fleet …")
+            site.prepare()
+        report.fact("hosts", len(site.hosts))
+        with tempfile.TemporaryDirectory() as folder:
+            measure(site, make_project(Path(folder)), report, given.rounds)
+        return report.finish()
+    finally:
+        if not given.keep:
+            remove(store, name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
