@@ -113,12 +113,14 @@ def restart(socket: str, client: str, timeout: float) -> None:
 
 def is_stopped(socket: str, client: str) -> bool:
     """Whether somebody has stopped it."""
-    return Supervised(connect(socket), f"bot-{client}").state() == "STOPPED"
+    state: str = Supervised(connect(socket), f"bot-{client}").state()
+    return state == "STOPPED"
 
 
 def needs_restart(socket: str, client: str) -> bool:
     """Whether it runs otherwise than its file says."""
-    return not is_stopped(socket, client) and Supervised(connect(socket), f"bot-{client}").differs()
+    differs: bool = Supervised(connect(socket), f"bot-{client}").differs()
+    return differs and not is_stopped(socket, client)
 
 
 def main() -> None:
