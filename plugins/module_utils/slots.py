@@ -269,6 +269,9 @@ class Slots:
         wanted = self._filled(self.service.front, slot)
         before = text_of(self._front)
         if before == wanted and self._nginx.is_loaded(self._name):
+            if not self.check_mode:  # a run that was interrupted here has left these undone
+                self._lead_to(slot)
+                self._record()
             return
         self.actions.append(f"switch {self._name} to slot {slot}")
         if self.check_mode:
@@ -400,7 +403,9 @@ class Slots:
     def _record(self) -> None:
         found = re.search(r"(/\S+/releases/[^/\s]+)/", self.service.program)
         if found and Path(found[1]).is_dir():
-            self.service.write(Path(found[1], "services", f"{self._name}.json"))
+            path = Path(found[1], "services", f"{self._name}.json")
+            if not path.exists() or Service.read(path) != self.service:
+                self.service.write(path)
 
     def _take_away(self, slot: str) -> None:
         self._program(slot).unlink(missing_ok=True)

@@ -62,10 +62,10 @@ SEED: Final = 20_261_130
 KILLED_BETWEEN: Final = (30, 120)  # tasks of the first run: from the mesh to the services
 SITE_TIMEOUT: Final = 900.0  # seconds
 
-# Whether all units run, which release does, and which programs supervisor has.
+# Whether all units run, which release does, and which programs supervisor has, whatever slot a service is in.
 _STATE = (
     "shopt -s nullglob; echo $(systemctl is-system-running) $(readlink /opt/orbitbot/current) "
-    "/etc/supervisor/conf.d/*"
+    "$(echo /etc/supervisor/conf.d/* | sed 's/-[ab][.]conf/.conf/g')"
 )
 _SEARCHED = "/etc /home /opt/orbitbot/current /root /run /srv /tmp /var"
 # Reads names and their texts from standard input (JSON); prints (JSON) the names whose text is in a file
