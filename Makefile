@@ -32,6 +32,7 @@ help:
 	@echo 'make test-fleet   the tests on real Debian hosts, with those that are too long for make test'
 	@echo 'make bench-unchanged-site  an unchanged site.yml on a fleet, against stock Ansible'
 	@echo 'make bench-rollback  a deploy and a rollback on a fleet under load'
+	@echo 'make bench-ai      what the AI service adds to the provider, and its memory'
 	@echo 'make bench-speech | bench-speech-gpu   the speech node beside faster-whisper'
 	@echo 'make bench-crash | bench-memory | bench-seal   measures of bots (docs/benchmarks.md)'
 	@echo 'make lint         style, types, playbooks'
