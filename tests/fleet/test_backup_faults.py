@@ -9,7 +9,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -265,8 +265,8 @@ def test_a_restore_under_traffic_loses_no_acknowledged_message(site: Site, backu
         early = [pool.submit(site.say, "padaria", QUESTION, f"551190000{n:04}") for n in range(4)]
         assert all(each.result(150).strip() for each in early)
         restore = pool.submit(site.play, "restore", to=moment)
-        late = []
-        while not restore.done():
+        late: list[Future[str]] = []
+        while len(late) < 5 and not restore.done():
             late.append(pool.submit(site.say, "padaria", QUESTION, f"551190001{len(late):04}"))
             time.sleep(4)
         restore.result().require_success()
