@@ -9,7 +9,12 @@ import yaml
 
 from tests.ansible.conftest import REPOSITORY
 
-ROLES = sorted(path for path in (REPOSITORY / "roles").iterdir() if path.is_dir())
+ROLES = sorted(
+    path
+    for folder in ("roles", "molecule/roles")
+    for path in (REPOSITORY / folder).iterdir()
+    if path.is_dir()
+)
 COMMENTED_OUT = re.compile(r"^# ([a-z][a-z0-9_]*):", re.MULTILINE)
 
 every_role = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)

@@ -16,22 +16,30 @@ from tests.whatsapp.script import Script
 class WhatsApp:
     """A running server; has every method of `Script`.
 
+    Args:
+        host: the address to listen on.
+        port: of the HTTP proxy; 0 for any.
+
     Attributes:
         core: the server itself. Its parts belong to the server's thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._host = host
         self._directory = tempfile.TemporaryDirectory(prefix="whatsapp-")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="whatsapp server", daemon=True)
         self._thread.start()
         self.core: Core = self.call(lambda: Core(Path(self._directory.name)))
         self._script = Script(self.core)
-        self.port = asyncio.run_coroutine_threadsafe(self.core.listen("127.0.0.1", 0), self._loop).result(10)
+        listening = asyncio.run_coroutine_threadsafe(self.core.listen(host, port), self._loop)
+        self.port = listening.result(10)
 
     def environment(self) -> dict[str, str]:
         """What a process needs in its environment so that its neonize comes here."""
-        return environment(f"http://127.0.0.1:{self.port}", self.core.authority, self.core.keys.root.public)
+        return environment(
+            f"http://{self._host}:{self.port}", self.core.authority, self.core.keys.root.public
+        )
 
     def close(self) -> None:
         """End the server and its thread."""
