@@ -18,7 +18,8 @@ from tests.fleet.site import Site
 from tests.support.net import wait_for
 from tests.support.voices import synthesise
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]  # the first of them may make the fleet
+# The first of them may make the fleet.
+pytestmark = [pytest.mark.fleet, pytest.mark.long, pytest.mark.timeout(1800)]
 
 ANA, BETO = "5521988887777", "5521988886666"
 

@@ -188,26 +188,42 @@ def test_redelivered_three_times_shuffled_and_across_restarts_each_is_answered_o
     assert set(answers.values()) == {1}, answers
 
 
+@pytest.mark.parametrize(
+    "outage",
+    [
+        pytest.param(5.0, id="seconds"),
+        pytest.param(600.0, id="ten minutes", marks=[pytest.mark.faults, pytest.mark.timeout(1200)]),
+    ],
+)
 def test_a_gateway_that_is_away_and_a_restart_in_between_lose_nothing(
-    bot: BotProcess, gateway: GatewayDouble, whatsapp: WhatsApp
+    bot: BotProcess, gateway: GatewayDouble, whatsapp: WhatsApp, outage: float
 ) -> None:
+    """Contacts write all the while; the bot is ended and started in the middle of it."""
     connected(bot, gateway)
+    began = time.monotonic()
+    said: dict[str, list[str]] = {ANA: [], BETO: []}
     with gateway.away():
-        whatsapp.say(BOT, ANA, "antes do reinício", message_id="M1")
-        whatsapp.record(BOT, BETO, b"OggS" * 500, message_id="V1")
-        wait_for(lambda: len(bot.journal("SELECT 1 FROM inbound")) == 2, "both are journaled", timeout=30)
-        assert bot.terminate() == 0
-        bot.start()
-        wait_for(bot.has_started, "it runs without a gateway", timeout=30)
-        whatsapp.say(BOT, ANA, "depois", message_id="M2")
-        wait_for(lambda: len(bot.journal("SELECT 1 FROM inbound")) == 3, "it takes messages", timeout=60)
-        time.sleep(3)  # as long as the outage is, scaled
-    wait_for(lambda: set(gateway.messages) == {"M1", "V1", "M2"}, "all are posted", timeout=60)
-    wait_for(lambda: texts(whatsapp, ANA) and texts(whatsapp, BETO), "both are answered", timeout=60)
-    order = [
-        each.id for turn in gateway.turns.values() for each in turn.post.members if turn.post.from_ == ANA
-    ]
-    assert order == ["M1", "M2"]
+        for n in range(10):
+            number = (ANA, BETO)[n % 2]
+            if n % 5 == 3:
+                said[number].append(whatsapp.record(BOT, number, b"OggS" * (500 + n), message_id=f"V{n}"))
+            else:
+                said[number].append(whatsapp.say(BOT, number, f"pergunta {n}", message_id=f"M{n}"))
+            wait_for(
+                lambda n=n: len(bot.journal("SELECT 1 FROM inbound")) == n + 1, "it is journaled", timeout=60
+            )
+            if n == 5:
+                assert bot.terminate() == 0
+                bot.start()
+                wait_for(bot.has_started, "it runs without a gateway", timeout=30)
+            time.sleep(max(0.0, began + (n + 1) * outage / 10 - time.monotonic()))  # the outage itself
+    everything = {each for ids in said.values() for each in ids}
+    wait_for(lambda: gateway.has_delivered(everything), "all are answered", timeout=90)
+    assert gateway.wrong == []
+    for number, ids in said.items():
+        turns = [turn for turn in gateway.turns.values() if turn.post.from_ == number]
+        assert [each.id for turn in turns for each in turn.post.members] == ids, "order of a contact"
+        assert texts(whatsapp, number) == [turn.answer for turn in turns]
 
 
 def test_a_voice_note_is_fetched_once_and_its_contact_is_told_if_it_never_comes(
