@@ -180,6 +180,16 @@ def spoil(site: Site, host: str) -> Path:
     return path
 
 
+def test_a_deploy_of_what_runs_already_changes_nothing_and_strangers_are_refused(site: Site) -> None:
+    site.play("deploy").require_success().require_changes(0)
+    unknown = site.play("rollback", version="0.0.0+nobody")
+    assert unknown.status != 0
+    assert "No rollback: " in unknown.output
+    assert "no release 0.0.0+nobody; on every host there are: " in unknown.output
+    assert current(site, "gateway-1") in unknown.output
+
+
+@pytest.mark.long
 def test_a_deploy_that_fails_on_the_second_host_returns_there_and_a_rollback_undoes_it_all(
     site: Site, project: Project
 ) -> None:
