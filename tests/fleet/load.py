@@ -39,6 +39,8 @@ class Load:
         api: logs in anew, one for each sender: a token and its connections are one sender's.
         rate: messages a second of all senders together; 0 for as fast as they go.
         contacts: what the contacts' numbers begin with; another one for each load.
+        repeats: whether a post whose connection was closed without an answer is sent again with its key, as
+            bots do: a reload of nginx closes kept connections, and one that is used just then loses the race.
     """
 
     api: Callable[[], Api]
@@ -46,6 +48,8 @@ class Load:
     senders: int = 2
     rate: float = 0.0
     contacts: str = field(default_factory=lambda: f"5511{random.randrange(10**5):05}")
+    repeats: bool = False
+    repeated: list[str] = field(default_factory=list)
     posted: list[Posted] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
@@ -90,12 +94,21 @@ class Load:
                 key = uuid.uuid4().hex
                 began = time.monotonic()
                 try:
-                    answer = post(api, self.client, f"{self.contacts}{number:03}", key)
+                    answer = self._post(api, f"{self.contacts}{number:03}", key)
                 except httpx.HTTPError as error:
                     self.errors.append(f"{key}: {error!r}")
                 else:
                     self.posted.append(replace(answer, seconds=time.monotonic() - began))
                 due += self.senders / self.rate if self.rate else 0
+
+    def _post(self, api: Api, contact: str, key: str) -> Posted:
+        try:
+            return post(api, self.client, contact, key)
+        except httpx.RemoteProtocolError:
+            if not self.repeats:
+                raise
+            self.repeated.append(key)
+            return post(api, self.client, contact, key)
 
 
 def post(api: Api, client: str, contact: str, key: str) -> Posted:

@@ -85,6 +85,7 @@ def measure(site: Site, project: Project, report: Report, rounds: int) -> None:
                 hosts={host: round(each, 2) for host, each in hosts.items()},
                 messages=len(posts.posted),
                 failed=failures,
+                repeated=len(posts.repeated),
                 p50=round(median(latencies), 3),
                 slowest=round(latencies[-1], 3),
             )
