@@ -25,7 +25,8 @@ from tests.whatsapp.linking import link
 CONTACTS = 4
 READY = 60.0  # seconds for a bot to be able to take a message
 SETTLED = 60.0  # seconds for the last bot to answer what is left
-STILL = 8.0  # seconds without news after which what is not answered is lost
+STILL = 20.0  # seconds without news after which what is not answered is lost; twice the wait for a receipt
+PHONE = 0.2  # seconds until a contact's phone has said that it has a message
 STARTING = 0.15  # share of the kills that hit a bot while it starts
 
 SETTINGS = BotSettings(
@@ -97,6 +98,7 @@ class WhatsAppWorld:
         self.gateway.start()
         self.bot = BotProcess(directory, self.gateway, channel="neonize", environment=whatsapp.environment())
         link(whatsapp, self.bot.state, number)
+        whatsapp.delay_receipts(number, PHONE)
 
     def is_ready(self) -> bool:
         device = next(each for each in self._whatsapp.devices() if each.number == self._number)

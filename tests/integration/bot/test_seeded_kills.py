@@ -11,7 +11,7 @@ KILLS = 20
 SEED = 20261130
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_the_simulator_loses_and_doubles_nothing(tmp_path: Path) -> None:
     world = SimulatorWorld(tmp_path)
     try:
@@ -23,7 +23,7 @@ def test_the_simulator_loses_and_doubles_nothing(tmp_path: Path) -> None:
     assert len(account.died_with) > 2, "the kills hit the same point every time"
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 def test_neonize_loses_only_what_it_acknowledged_early_and_flags_every_double(tmp_path: Path) -> None:
     with WhatsApp() as whatsapp:
         world = WhatsAppWorld(tmp_path, whatsapp, "5511900001000")
