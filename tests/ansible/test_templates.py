@@ -270,3 +270,24 @@ def test_the_settings_of_the_backups_are_the_ones_their_program_reads(
     assert settings.restic.repository.endswith("/repository")
     assert settings.cluster is not None
     assert settings.cluster.stanza == "orbitbot"
+
+
+def test_a_bucket_instead_of_a_host_is_in_the_settings_of_both_programs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROLES / "backup/files")
+    from orbitbot_backup.settings import load as load_backup_settings  # noqa: PLC0415  (its path is added above)
+
+    bucket = {"url": "s3:https://s3.example/b/restic", "key": "k", "key_secret": "s", "ca_file": "/ca.pem"}
+    path = tmp_path / "settings.toml"
+    path.write_text(render("backup", "settings.toml.j2", **BACKUP, backup_s3=bucket))
+    settings = load_backup_settings(path)
+    assert settings.restic.repository.startswith("s3:https://s3.example/b/restic/")
+    assert (settings.restic.ca_file, settings.restic.sftp_command) == ("/ca.pem", "")
+    assert settings.drill is not None
+    assert settings.drill.repository.startswith("s3:https://s3.example/b/restic/")
+
+    given = {"bucket": "b", "endpoint": "s3.example", "region": "r", "key": "k", "key_secret": "s"}
+    item = {"path": "", "cluster": True}
+    text = render("pgbackrest", "pgbackrest.conf.j2", **BACKUP, item=item, pgbackrest_s3=given)
+    assert "repo1-type=s3\nrepo1-s3-bucket=b\nrepo1-s3-endpoint=s3.example\n" in text
