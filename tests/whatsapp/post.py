@@ -18,12 +18,12 @@ from tests.whatsapp.protobuf import Fields, encode
 from tests.whatsapp.signal import Bundle, Undecryptable
 
 # Fields of `Message`.
-CONVERSATION, SENDER_KEY, IMAGE, EXTENDED_TEXT, AUDIO, VIDEO, PROTOCOL = 1, 2, 3, 6, 8, 9, 12
-DEVICE_SENT, REACTION = 31, 46
+CONVERSATION, SENDER_KEY, IMAGE, CONTACT, LOCATION, EXTENDED_TEXT, DOCUMENT = 1, 2, 3, 4, 5, 6, 7
+AUDIO, VIDEO, PROTOCOL, STICKER, DEVICE_SENT, REACTION = 8, 9, 12, 26, 31, 46
 
 _KINDS: Final = {
     CONVERSATION: "text", EXTENDED_TEXT: "text", IMAGE: "image", AUDIO: "audio", VIDEO: "video",
-    PROTOCOL: "protocol", REACTION: "reaction",
+    PROTOCOL: "protocol", REACTION: "reaction", DOCUMENT: "document", LOCATION: "location",
 }  # fmt: skip
 
 
@@ -33,7 +33,10 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         to: the contact's number, or the group's id.
         readers: numbers of those whose phones could read it.
-        kind: `text`, `image`, `audio`, `video`, `reaction`, `protocol` or `other`.
+        kind: `text`, `image`, `audio`, `video`, `document`, `location`, `reaction`, `protocol` or `other`.
+        target: id of the message that a reaction is to.
+        name: of a document's file; `voice` for a recorded audio, `file` for another.
+        position: of a place.
         quote: id of the message that it quotes; empty without one.
         media: the file, decrypted.
         tags: names of the stanza's other parts; `bot` among them puts an "AI" badge on the message.
@@ -48,6 +51,9 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     quote: str
     media: bytes
+    target: str
+    name: str
+    position: tuple[float, float] | None
     tags: list[str]
     at: float
 
@@ -183,18 +189,29 @@ class PostOffice:
     def _describe(self, device: Device, stanza: Node, to: Jid, plain: bytes, readers: list[Person]) -> Sent:
         message = Fields(plain)
         field = next((each for each in _KINDS if each in message), 0)
+        target, name, position = "", "", None
         text, quote, media = message.text(CONVERSATION), "", b""
         if field == EXTENDED_TEXT:
             text = message.message(field).text(1)
             quote = message.message(field).message(17).text(1)
         elif field == REACTION:
-            text = message.message(field).text(2)
+            text, target = message.message(field).text(2), message.message(field).message(1).text(3)
         elif field == AUDIO:
             audio = message.message(field)
+            name = "voice" if audio.number(6) else "file"
             media = self._media.open(audio.text(9), audio.content(7), "Audio")
         elif field == IMAGE:
             image = message.message(field)
             text, media = image.text(3), self._media.open(image.text(11), image.content(8), "Image")
+        elif field == DOCUMENT:
+            document = message.message(field)
+            text, name = document.text(20), document.text(8)
+            media = self._media.open(document.text(10), document.content(7), "Document")
+        elif field == LOCATION:
+            place = message.message(field)
+            text, position = place.text(3), (place.double(1), place.double(2))
+        if field in {IMAGE, AUDIO, DOCUMENT}:
+            quote = message.message(field).message(17).text(1)
         return Sent(
             id=stanza.text("id"),
             bot=device.owner.number,
@@ -204,6 +221,9 @@ class PostOffice:
             text=text,
             quote=quote,
             media=media,
+            target=target,
+            name=name,
+            position=position,
             tags=sorted({each.tag for each in stanza.children}),
             at=time.time(),
         )

@@ -4,13 +4,16 @@ The server reads and writes a dozen fields of a dozen messages. It does so by th
 generated classes, so that it shares no code with what it tests and runs where neonize is not installed.
 """
 
+import struct
 from collections.abc import Sequence
 from typing import Final
 
 _VARINT: Final = 0
 _BYTES: Final = 2
 
-Value = int | bytes | str
+_DOUBLE: Final = 1
+
+Value = int | float | bytes | str
 
 
 def encode(*fields: tuple[int, Value | None]) -> bytes:
@@ -19,7 +22,9 @@ def encode(*fields: tuple[int, Value | None]) -> bytes:
     for number, value in fields:
         if value is None:
             continue
-        if isinstance(value, int):
+        if isinstance(value, float):
+            message += _varint(number << 3 | _DOUBLE) + struct.pack("<d", value)
+        elif isinstance(value, int):
             message += _varint(number << 3 | _VARINT) + _varint(value)
         else:
             content = value.encode() if isinstance(value, str) else value
@@ -64,6 +69,10 @@ class Fields:
         """An integer field."""
         value = self._last(number)
         return value if isinstance(value, int) else default
+
+    def double(self, number: int) -> float:
+        """A floating-point field."""
+        return struct.unpack("<d", self.number(number).to_bytes(8, "little"))[0]
 
     def content(self, number: int) -> bytes:
         """A bytes field; empty where absent."""

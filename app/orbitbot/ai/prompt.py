@@ -82,8 +82,10 @@ def build(question: Question, context_tokens: int = 0) -> list[PromptMessage]:
         budget = max(0, min(budget, context_tokens - settings.max_answer_tokens - used))
     messages = [system, *opening]
     for exchange in reversed(within_budget(memory.history, budget)):
-        messages.append(PromptMessage("user", harmless(exchange.question)))
-        messages.append(PromptMessage("assistant", exchange.answer))
+        if exchange.question:
+            messages.append(PromptMessage("user", harmless(exchange.question)))
+        if exchange.answer:
+            messages.append(PromptMessage("assistant", exchange.answer))
     messages.append(asked)
     return messages
 

@@ -47,7 +47,7 @@ WHERE s.until < EXCLUDED.until
 
 _PREVIOUS = """
 SELECT question, answer, created_at FROM exchanges
-WHERE client_id = %s AND contact = %s AND source NOT IN ('not_heard', 'silenced')
+WHERE client_id = %s AND contact = %s AND source NOT IN ('not_heard', 'silenced', 'person', 'note')
 ORDER BY created_at DESC LIMIT 1
 """
 

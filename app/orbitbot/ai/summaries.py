@@ -85,7 +85,8 @@ def _messages(summary: str, older: Sequence[PastExchange]) -> tuple[PromptMessag
     """Notes so far and the exchanges, oldest first, as far as a prompt should be long."""
     lines = [f"Notes so far:\n{summary}"] if summary else []
     for exchange in reversed(older):
-        lines += [f"Customer: {exchange.question}", f"Business: {exchange.answer}"]
+        both = (("Customer", exchange.question), ("Business", exchange.answer))
+        lines += [f"{who}: {said}" for who, said in both if said]
     text = harmless("\n".join(lines))
     while estimate_tokens((text,)) > 12_000:  # noqa: PLR2004  (a hundred long exchanges; the newest matter most)
         text = text[len(text) // 4 :]

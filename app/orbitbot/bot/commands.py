@@ -21,6 +21,7 @@ from orbitbot.contracts.commands import (
     PhoneCode,
     RefreshSettings,
     Restart,
+    SendMessage,
 )
 from orbitbot.foundation.errors import OrbitBotError
 
@@ -46,6 +47,7 @@ class CommandLoop:
             not told to restart again.
         on_refresh: fetches the settings.
         on_forget: takes a contact out of the journal and the media.
+        on_send: keeps a message to send, with the Unix time after which it is not to be sent any more.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class CommandLoop:
         on_restart: Callable[[], None],
         on_refresh: Callable[[], None],
         on_forget: Callable[[str], None],
+        on_send: Callable[[SendMessage, float], None],
         retry_ceiling: float = 15.0,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -64,6 +67,7 @@ class CommandLoop:
         self._on_restart = on_restart
         self._on_refresh = on_refresh
         self._on_forget = on_forget
+        self._on_send = on_send
         self._retry_ceiling = retry_ceiling
         self._now = now
         self._done: dict[int, CommandResult] = {}  # carried out, and not acknowledged for certain
@@ -107,7 +111,7 @@ class CommandLoop:
             return CommandResult("failed", "it had expired")
         try:
             async with asyncio.timeout(LONGEST_ORDER):
-                await self._action(order)
+                await self._action(order, command)
         except TimeoutError:
             result = CommandResult("failed", f"it took longer than {LONGEST_ORDER:.0f} s")
         except OrbitBotError as error:
@@ -120,7 +124,7 @@ class CommandLoop:
         log.info("command carried out", extra={**facts, "state": result.state, "reason": result.detail})
         return result
 
-    def _action(self, order: Order) -> Awaitable[None]:
+    def _action(self, order: Order, command: Command) -> Awaitable[None]:
         match order:
             case Pair():
                 return self._channel.pair()
@@ -132,6 +136,8 @@ class CommandLoop:
                 self._on_refresh()
             case ForgetContact(contact):
                 self._on_forget(contact)
+            case SendMessage():
+                self._on_send(order, command.expires_at)
         return asyncio.sleep(0)
 
 

@@ -17,6 +17,10 @@ STOP_GRACE: Final = 1.0  # seconds that a send under way gets to end and be mark
 log = logging.getLogger(__name__)
 
 
+class TurnEnded(Exception):
+    """The turn has become final meanwhile: a person took over, or a message was changed."""
+
+
 class Deliverer:
     """Delivers the parts of a turn's answer that the journal has not marked as sent."""
 
@@ -55,6 +59,8 @@ class Deliverer:
                 ) is not None:
                     await asyncio.sleep(backoff.next(pause or None))
                     doubtful = self._journal.parts(turn.id)[part.position - 1].state == "sending"
+            except TurnEnded:
+                return
             except Undeliverable as error:
                 self._journal.finish_turn(turn.id, "failed", error.reason, report=True)
                 self._on_report()
@@ -70,11 +76,15 @@ class Deliverer:
     async def _send(self, turn: Turn, part: Part, parts: int, *, doubtful: bool) -> float | None:
         """None once the part has left and is marked; else the seconds that the channel asks to wait."""
         facts = {"turn": turn.id, "part": part.position, "action": "send"}
+        quote = turn.members[-1].id if turn.group and part.position == 1 else None
+        sender, quoted = self._journal.wrote(quote) if quote else ("", "")
         message = Outbound(
             send_id=part.send_id,
             chat=turn.chat,
             text=part.text,
-            quote=turn.members[-1].id if turn.group and part.position == 1 else None,
+            quote=quote,
+            quoted_sender=sender,
+            quoted_text=quoted,
             part=part.position,
             parts=parts,
         )
@@ -89,9 +99,10 @@ class Deliverer:
                 await self._mark(turn, part, facts)
                 return None
             doubtful = fate == "unknown"
-        self._journal.begin_part(
+        if not self._journal.begin_part(
             turn.id, part.position, maybe_repeated=doubtful and not self._channel.idempotent_send
-        )
+        ):
+            raise TurnEnded
         self._on_report()
         try:
             await self._channel.send(message)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -177,6 +178,17 @@ class GatewayClient:
         """
         body = msgspec.json.encode(result)
         await self._call("POST", f"{self._base}/commands/{command_id}/result", lambda: body)
+
+    async def fetch_file(self, send: str, target: Path) -> None:
+        """Write the file of a message that the API sends into `target`.
+
+        Raises:
+            GatewayAway: try again later.
+            GatewayRefused: it is gone.
+            OSError: `target` cannot be written.
+        """
+        reply = await self._call("GET", f"{self._base}/messages/send/{send}/file", lambda: b"")
+        target.write_bytes(reply.body)  # noqa: ASYNC240  (a few milliseconds, on the bot's own disk)
 
     async def put_pairing(self, event: PairingEvent) -> None:
         """Say what happens while a phone is being linked.

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from orbitbot.bot.journal_changes import JournalChanges
 from orbitbot.bot.journal_schema import MIGRATIONS
 from orbitbot.bot.models import (
     InboundEvent,
@@ -29,7 +30,7 @@ from orbitbot.bot.models import (
 from orbitbot.contracts.bot import BotSettings
 from orbitbot.contracts.journal import Forgotten, JournaledTurn
 from orbitbot.contracts.messages import Member, SilenceReason
-from orbitbot.contracts.reports import Delivery, SetAside
+from orbitbot.contracts.reports import Delivery, Report, SameContact, SetAside
 from orbitbot.foundation.errors import OrbitBotError, Unavailable
 
 FORGOTTEN_KEPT: Final = 400 * 86_400.0  # seconds; longer than any backup is kept
@@ -58,7 +59,7 @@ class JournalFromNewerRelease(OrbitBotError):
     title = "The journal belongs to a newer release"
 
 
-class Journal:
+class Journal(JournalChanges):
     """The bot's durable state.
 
     Attributes:
@@ -115,8 +116,8 @@ class Journal:
             added = self._db.execute(
                 """
                 INSERT INTO inbound (id, chat, contact, is_group, type, text, media, media_size, sent_at,
-                                     journaled_at, set_aside, remote_media)
-                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                                     journaled_at, set_aside, remote_media, sender)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                 ON CONFLICT (id) DO NOTHING
                 """,
                 (
@@ -132,8 +133,15 @@ class Journal:
                     now,
                     set_aside,
                     None if wanted is None else msgspec.json.encode(wanted),
+                    event.sender,
                 ),
             ).rowcount
+            if event.kind == "message" and not event.group:
+                self._db.execute(
+                    "INSERT INTO chats (chat, first_at, heard_at) VALUES (?, ?, ?)"
+                    " ON CONFLICT (chat) DO UPDATE SET heard_at = excluded.heard_at",
+                    (event.chat, now, now),
+                )
             if added and set_aside:
                 self._queue(
                     SetAside(
@@ -144,6 +152,7 @@ class Journal:
                         journaled_at=now,
                         reason=set_aside,
                         at=now,
+                        text=event.text if set_aside == "not_answered" else "",
                     )
                 )
         return bool(added)
@@ -271,17 +280,31 @@ class Journal:
         )
         last = members[-1]
         return Turn(
-            id=turn_id, contact=contact, chat=last.chat, group=last.group, state=state, members=members
+            id=turn_id,
+            contact=contact,
+            chat=last.chat,
+            group=last.group,
+            state=state,
+            members=members,
+            replaces=tuple(self.replaced_turns([each.id for each in members])),
         )
 
-    def record_answer(self, turn_id: str, parts: Sequence[str]) -> None:
-        """Keep the answer, split for good: a part has one send id for ever."""
+    def record_answer(self, turn_id: str, parts: Sequence[str]) -> bool:
+        """Keep the answer, split for good: a part has one send id for ever.
+
+        False if the turn has ended meanwhile: a person took over, or a message was changed.
+        """
         with self._transaction():
-            self._db.execute("UPDATE turns SET state = 'answered' WHERE id = ?", (turn_id,))
+            taken = self._db.execute(
+                "UPDATE turns SET state = 'answered' WHERE id = ? AND state = 'fixed'", (turn_id,)
+            ).rowcount
+            if not taken:
+                return False
             self._db.executemany(
                 "INSERT INTO parts (turn_id, position, send_id, text) VALUES (?, ?, ?, ?)",
                 [(turn_id, n, f"{turn_id}-{n}", text) for n, text in enumerate(parts, start=1)],
             )
+        return True
 
     def finish_turn(self, turn_id: str, state: str, reason: str = "", *, report: bool = False) -> None:
         """Make the turn final (`silenced`, `failed`, or `delivered` where the gateway says it was).
@@ -290,8 +313,7 @@ class Journal:
             report: tell the gateway; False where it was the gateway that decided.
         """
         with self._transaction():
-            self._finish(turn_id, state, reason)
-            if report:
+            if self._finish(turn_id, state, reason) and report:
                 self._queue(Delivery(turn=turn_id, state="failed", at=self._now(), reason=reason))
 
     def parts(self, turn_id: str) -> tuple[Part, ...]:
@@ -304,9 +326,16 @@ class Journal:
             for position, send_id, text, state in rows
         )
 
-    def begin_part(self, turn_id: str, position: int, *, maybe_repeated: bool) -> None:
-        """Mark a part as handed to the channel, just before it is; the first one is reported."""
+    def begin_part(self, turn_id: str, position: int, *, maybe_repeated: bool) -> bool:
+        """Mark a part as handed to the channel, just before it is; the first one is reported.
+
+        False if the turn has ended meanwhile: the part is not to be sent.
+        """
         with self._transaction():
+            if self._db.execute(
+                "SELECT 1 FROM turns WHERE id = ? AND finished_at IS NOT NULL", (turn_id,)
+            ).fetchall():
+                return False
             self._db.execute(
                 "UPDATE parts SET state = 'sending' WHERE turn_id = ? AND position = ?", (turn_id, position)
             )
@@ -317,6 +346,7 @@ class Journal:
             ).rowcount
             if begun:
                 self._queue(Delivery(turn=turn_id, state="delivering", at=self._now()))
+        return True
 
     def withdraw_part(self, turn_id: str, position: int) -> None:
         """Take a mark back: the channel says that the part certainly did not leave."""
@@ -334,9 +364,8 @@ class Journal:
             ((unsent,),) = self._db.execute(
                 "SELECT count(*) FROM parts WHERE turn_id = ? AND state <> 'sent'", (turn_id,)
             ).fetchall()
-            if unsent:
+            if unsent or not self._finish(turn_id, "delivered", ""):
                 return False
-            self._finish(turn_id, "delivered", "")
             ((repeated,),) = self._db.execute(
                 "SELECT maybe_repeated FROM turns WHERE id = ?", (turn_id,)
             ).fetchall()
@@ -435,6 +464,7 @@ class Journal:
             """
             SELECT seq, id, contact, state, reason, maybe_repeated, fixed_at, finished_at FROM turns
             WHERE seq > ? AND state <> 'fixed' AND (finished_at IS NULL OR finished_at >= ?)
+              AND EXISTS (SELECT 1 FROM inbound WHERE turn_id = turns.id)
             ORDER BY seq LIMIT ?
             """,
             after,
@@ -504,8 +534,11 @@ class Journal:
             self._db.execute("DELETE FROM inbound WHERE contact = ? AND set_aside IS NOT NULL", (contact,))
             self._db.execute("DELETE FROM unread WHERE contact = ?", (contact,))
             self._db.execute(
-                "DELETE FROM reports WHERE json_extract(CAST(body AS TEXT), '$.from') = ?", (contact,)
+                "DELETE FROM reports WHERE :contact IN (json_extract(CAST(body AS TEXT), '$.from'),"
+                " json_extract(CAST(body AS TEXT), '$.contact'))",
+                {"contact": contact},
             )
+            self._forget_chat(contact)
             ((left,),) = self._db.execute(
                 """
                 SELECT (SELECT count(*) FROM turns WHERE contact = :contact)
@@ -555,6 +588,7 @@ class Journal:
                 "SELECT id FROM turns WHERE finished_at < ? ORDER BY finished_at LIMIT ?", (before, limit)
             ).fetchall()
             self._delete_turns(turns)
+            self._db.execute("DELETE FROM sends WHERE finished_at < ?", (before,))
             aside = self._db.execute(
                 """
                 DELETE FROM inbound WHERE seq IN (
@@ -580,20 +614,29 @@ class Journal:
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version = {number}")
 
-    def _finish(self, turn_id: str, state: str, reason: str) -> None:
-        self._db.execute(
-            "UPDATE turns SET state = ?, reason = ?, finished_at = ? WHERE id = ?",
+    def _finish(self, turn_id: str, state: str, reason: str) -> bool:
+        """Make a turn final; False if it is already."""
+        ended = self._db.execute(
+            "UPDATE turns SET state = ?, reason = ?, finished_at = ? WHERE id = ? AND finished_at IS NULL"
+            " RETURNING contact",
             (state, reason, self._now(), turn_id),
-        )
+        ).fetchall()
+        for (contact,) in ended:  # what the ledger has got under a name that is known to be another's by now
+            for (number,) in self._db.execute("SELECT contact FROM aliases WHERE alias = ?", (contact,)):
+                self._queue(SameContact(contact=number, other=contact, at=self._now()))
+        return bool(ended)
 
     def _delete_turns(self, turns: Sequence[tuple[str]]) -> None:
         self._db.executemany("DELETE FROM parts WHERE turn_id = ?", turns)
         self._db.executemany("DELETE FROM state WHERE key = 'notice:' || ?", turns)
         self._db.executemany("DELETE FROM inbound WHERE turn_id = ?", turns)
+        self._db.executemany("DELETE FROM replaced WHERE turn_id = ?", turns)
         self._db.executemany("DELETE FROM turns WHERE id = ?", turns)
 
-    def _queue(self, report: SetAside | Delivery) -> None:
-        self._db.execute("INSERT INTO reports (body) VALUES (?)", (msgspec.json.encode(report),))
+    def _queue(self, report: Report) -> int:
+        """Returns the report's place in the queue."""
+        inserted = self._db.execute("INSERT INTO reports (body) VALUES (?)", (msgspec.json.encode(report),))
+        return inserted.lastrowid or 0
 
     def _read(self, query: str, *parameters: object) -> list[Any]:
         with self._translated():

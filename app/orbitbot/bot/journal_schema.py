@@ -87,4 +87,45 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # Whom the journal has forgotten (contracts.journal.Forgotten), for a database that is restored.
         "CREATE TABLE forgotten (salt TEXT PRIMARY KEY, digest TEXT NOT NULL, at REAL NOT NULL) STRICT",
     ),
+    (
+        # Who wrote it: in a group not whose conversation it is.
+        "ALTER TABLE inbound ADD COLUMN sender TEXT NOT NULL DEFAULT ''",
+        # Turns that messages were in before they, or their neighbours, were edited or deleted.
+        """
+        CREATE TABLE replaced (
+            message_id TEXT NOT NULL, turn_id TEXT NOT NULL, PRIMARY KEY (message_id, turn_id)
+        ) STRICT
+        """,
+        # Contacts of whom nothing is posted before the gateway has this report.
+        "CREATE TABLE held (contact TEXT PRIMARY KEY, report INTEGER NOT NULL) STRICT",
+        "CREATE TABLE aliases (alias TEXT PRIMARY KEY, contact TEXT NOT NULL) STRICT",
+        "CREATE INDEX aliases_contact ON aliases (contact)",
+        # Every chat there ever was; `opened_at` of those in which the bot wrote first.
+        """
+        CREATE TABLE chats (
+            chat TEXT PRIMARY KEY, first_at REAL NOT NULL, heard_at REAL, opened_at REAL
+        ) STRICT
+        """,
+        "CREATE INDEX chats_opened ON chats (opened_at) WHERE opened_at IS NOT NULL",
+        "INSERT INTO chats (chat, first_at, heard_at) SELECT chat, min(journaled_at), max(journaled_at)"
+        " FROM inbound GROUP BY chat",
+        # Messages that the API sends (`body` is a SendMessage).
+        """
+        CREATE TABLE sends (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            chat TEXT NOT NULL,
+            body BLOB NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('waiting', 'sending', 'sent', 'failed')),
+            reason TEXT NOT NULL DEFAULT '',
+            message_id TEXT NOT NULL DEFAULT '',
+            kept_at REAL NOT NULL,
+            expires_at REAL NOT NULL,
+            finished_at REAL
+        ) STRICT
+        """,
+        "CREATE INDEX sends_pending ON sends (seq) WHERE state IN ('waiting', 'sending')",
+        "CREATE INDEX sends_message ON sends (message_id) WHERE message_id <> ''",
+        "CREATE INDEX turns_contact ON turns (contact, finished_at)",
+    ),
 )

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from orbitbot.bot.access import AccessTokens
 from orbitbot.bot.channels.channel import Channel
@@ -33,6 +33,7 @@ from orbitbot.bot.process_guard import AlreadyRunning, hold_lock
 from orbitbot.bot.receiving import Receiver
 from orbitbot.bot.reports import ReportQueue
 from orbitbot.bot.resync import Resync
+from orbitbot.bot.sending import Sender
 from orbitbot.bot.settings import ProcessSettings, load_process_settings
 from orbitbot.bot.sign_of_life import SignOfLife
 from orbitbot.bot.turns import TurnTaker
@@ -94,7 +95,7 @@ class Bot:
         self._settings = settings
         self._state = Path(settings.state_directory)
 
-    async def run(self) -> int:
+    async def run(self) -> int:  # noqa: PLR0915  (it wires everything, line by line)
         """Run until SIGTERM, SIGINT or a restart (0), until another host has taken over (78), or until a part
         that runs for ever ends (1)."""
         stop, superseded = asyncio.Event(), asyncio.Event()
@@ -159,12 +160,32 @@ class Bot:
             on_pending=turns.notify,
             on_report=reports.notify,
             on_media_wanted=lambda: fetcher.notify(),  # noqa: PLW0108  (made below)
+            on_ended=turns.turn_ended,
         )
         fetcher = MediaFetcher(journal, media, channel, on_settled=turns.notify, ceiling=ceiling)
 
         resync = Resync(journal, gateway, settings=lambda: sign_of_life.settings, retry_ceiling=ceiling)
 
+        sender = Sender(
+            journal,
+            channel,
+            gateway,
+            self._state,
+            settings=lambda: sign_of_life.settings,
+            is_restricted=lambda: sign_of_life.state == "restricted",
+            number=lambda: sign_of_life.number,
+            on_report=reports.notify,
+            on_ended=turns.turn_ended,
+            retry_ceiling=ceiling,
+        )
+        sign_of_life.watch_chats(sender)
+
+        def note_receipt(message_ids: list[str], state: Literal["delivered", "read"]) -> None:
+            if journal.note_receipt(message_ids, state):
+                reports.notify()
+
         def settings_changed() -> None:
+            sender.look()
             turns.settings_changed()
             resync.settings_changed()
 
@@ -175,6 +196,7 @@ class Bot:
             on_restart=stop.set,
             on_refresh=sign_of_life.send_now,
             on_forget=lambda contact: forget(journal, media, contact),
+            on_send=sender.take,
             retry_ceiling=ceiling,
         )
 
@@ -190,10 +212,11 @@ class Bot:
             _endless("reports", reports.run()),
             _endless("resync", resync.run()),
             _endless("voice notes", fetcher.run()),
+            _endless("sending", sender.run()),
             _endless("housekeeping", keep_house(journal, media, sign_of_life, reports.notify)),
         ]
         turns.start()
-        await channel.start(receiver.receive, Observing(sign_of_life, pairing))
+        await channel.start(receiver.receive, Observing(sign_of_life, pairing, note_receipt))
         log.info("bot started", extra={"action": "start", "backlog": journal.backlog()})
 
         stopping = asyncio.create_task(stop.wait())

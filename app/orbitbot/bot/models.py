@@ -7,7 +7,8 @@ import msgspec
 
 from orbitbot.contracts.messages import MessageType
 
-EventKind = Literal["message", "status", "own", "history", "unsupported", "undecryptable"]
+EventKind = Literal["message", "status", "own", "history", "unsupported", "undecryptable", "edit", "deletion"]
+ContentKind = Literal["image", "video", "document", "location", "contact", "sticker", "reaction", "poll"]
 
 # A journaled turn is `fixed` until the gateway has answered it, and `answered` until its first part is
 # on its way. The last three are final.
@@ -32,6 +33,29 @@ class RemoteMedia(msgspec.Struct, frozen=True, kw_only=True):
     size: int
 
 
+class Content(msgspec.Struct, frozen=True, kw_only=True):
+    """What a message holds beside its text, or instead of one.
+
+    Attributes:
+        name: of a document's file, a place, a contact; a poll's question; a reaction's emoji.
+        detail: a file's MIME type, a place's address, a contact's number, a poll's options.
+        position: latitude and longitude of a place.
+    """
+
+    kind: ContentKind
+    name: str = ""
+    detail: str = ""
+    position: tuple[float, float] | None = None
+
+
+class Quoted(msgspec.Struct, frozen=True, kw_only=True):
+    """The message that another one replies or reacts to; `own`: the bot's number wrote it."""
+
+    id: str
+    text: str = ""
+    own: bool = False
+
+
 class InboundEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A message as the channel delivered it, before anything was decided about it.
 
@@ -44,7 +68,12 @@ class InboundEvent(msgspec.Struct, frozen=True, kw_only=True):
         remote_media: instead of `media`: the voice note is fetched once the message is journaled.
         kind: `status` for a status broadcast, `own` for what this bot's own number sent, `history` for what
             was written before the phone was linked, `unsupported` for a kind of message that nobody reads,
-            `undecryptable` for one that could not be read: the same message may yet come readable.
+            `undecryptable` for one that could not be read: the same message may yet come readable;
+            `edit` and `deletion` change the message `target`, whose text is now `text`.
+        alias: the sender's LID, where both that and the number are known.
+        content: what it holds beside the text.
+        quoted: what it replies to.
+        addressed: in a group: it mentions the bot's number, or replies to a message of the bot's.
     """
 
     id: str
@@ -57,6 +86,11 @@ class InboundEvent(msgspec.Struct, frozen=True, kw_only=True):
     remote_media: RemoteMedia | None = None
     group: bool = False
     kind: EventKind = "message"
+    target: str = ""
+    alias: str = ""
+    content: Content | None = None
+    quoted: Quoted | None = None
+    addressed: bool = False
 
     @property
     def contact(self) -> str:
@@ -92,7 +126,11 @@ class JournaledMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
-    """A contact's burst, fixed in the journal. `id` is random and never changes."""
+    """A contact's burst, fixed in the journal. `id` is random and never changes.
+
+    Attributes:
+        replaces: turns that its members were in before one of them was edited or deleted.
+    """
 
     id: str
     contact: str
@@ -100,6 +138,7 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True):
     group: bool
     state: JournalTurnState
     members: tuple[JournaledMessage, ...]
+    replaces: tuple[str, ...] = ()
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final, Literal, Protocol
 
 import msgspec
 
@@ -78,9 +79,15 @@ class PairingReporter:
 class Observing:
     """What a channel tells goes to the sign of life, or to the pairing reporter."""
 
-    def __init__(self, sign_of_life: SignOfLife, reporter: PairingReporter) -> None:
+    def __init__(
+        self,
+        sign_of_life: SignOfLife,
+        reporter: PairingReporter,
+        on_receipt: Callable[[list[str], Literal["delivered", "read"]], None] = lambda ids, state: None,  # noqa: ARG005
+    ) -> None:
         self._sign_of_life = sign_of_life
         self._reporter = reporter
+        self._on_receipt = on_receipt
 
     def set_state(self, state: BotState, reason: str = "", *, until: float | None = None) -> None:
         """The connection's state."""
@@ -93,6 +100,10 @@ class Observing:
     def pairing(self, event: PairingEvent) -> None:
         """Something happened on the way to a linked phone."""
         self._reporter.pairing(event)
+
+    def receipt(self, message_ids: list[str], state: Literal["delivered", "read"]) -> None:
+        """Messages of the bot's have arrived, or were read."""
+        self._on_receipt(message_ids, state)
 
 
 def _with_time_left(event: PairingEvent, came_at: float) -> PairingEvent | None:

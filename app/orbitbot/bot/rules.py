@@ -15,14 +15,21 @@ def set_aside_reason(event: InboundEvent, settings: BotSettings, now: float) -> 
     reasons: tuple[tuple[bool, SilenceReason], ...] = (
         (event.kind == "own", "own_message"),
         (event.kind == "status", "status_broadcast"),
-        (event.group and not settings.answer_groups, "group"),
+        (event.group and not (settings.answer_groups and event.addressed), "group"),
         (_digits(event.sender) in map(_digits, settings.fleet_numbers), "fleet_number"),
         (event.kind == "history", "history"),
         (now - event.sent_at > settings.max_age_seconds, "too_old"),
         (settings.muted, "muted"),
         (event.kind == "unsupported", "unsupported"),
+        (_is_not_answered(event, settings), "not_answered"),
     )
     return next((reason for applies, reason in reasons if applies), None)
+
+
+def _is_not_answered(event: InboundEvent, settings: BotSettings) -> bool:
+    """Without words, and of a kind that the client only stores. A caption is answered in any case."""
+    content = event.content
+    return content is not None and content.kind not in settings.answer_kinds and not event.text
 
 
 def _digits(number: str) -> str:

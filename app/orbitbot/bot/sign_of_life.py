@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -14,6 +16,7 @@ from orbitbot.foundation.processes import visible_pid
 
 INTERVAL: Final = 15.0  # seconds between signs of life
 FIRST_WORD: Final = 1.5  # seconds that the gateway has to say that another host has taken over
+_DAY: Final = 86_400.0  # seconds
 LAST_WORD: Final = 0.7  # seconds that the sign "stopping" may take
 
 log = logging.getLogger(__name__)
@@ -25,10 +28,19 @@ class StatusTarget(Protocol):
     async def put_status(self, status: BotStatus, *, read_timeout: float = STATUS_TIMEOUT) -> BotSettings: ...
 
 
+class ChatCounts(Protocol):
+    """Who knows how many chats the bot has opened: the sender."""
+
+    def opened_today(self) -> int: ...
+
+    def limit(self) -> int: ...
+
+
 class SignOfLife:
     """Sends the state at every change and every 15 s.
 
     Attributes:
+        state, number: of the channel and the linked phone, as it told them last.
         settings: what the bot runs by: the gateway's last word, kept in the journal for when it is away.
     """
 
@@ -49,24 +61,28 @@ class SignOfLife:
         self._generation = generation
         self._on_settings = on_settings
         self._retry_ceiling = retry_ceiling
-        self._state: BotState = "starting"
+        self.state: BotState = "starting"
+        self.number = ""
+        self._chats: ChatCounts | None = None
+        self._lost: deque[float] = deque(maxlen=10_000)
         self._reason = ""
         self._until: float | None = None
-        self._number = ""
         self._phone_seen_at: float | None = None
         self._changed = asyncio.Event()
 
     def set_state(self, state: BotState, reason: str = "", *, until: float | None = None) -> None:
         """The channel's state has changed; it is sent at once."""
-        if (state, reason, until) != (self._state, self._reason, self._until):
+        if (state, reason, until) != (self.state, self._reason, self._until):
             log.info("state changed", extra={"state": state, "reason": reason, "action": "state"})
-            self._state, self._reason, self._until = state, reason, until
+            if state == "reconnecting" and self.state != state:
+                self._lost.append(time.time())
+            self.state, self._reason, self._until = state, reason, until
             self.send_now()
 
     def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
         """Which phone is linked, and when it last showed a sign of life; the number is sent at once."""
-        changed = number != self._number
-        self._number, self._phone_seen_at = number, phone_seen_at
+        changed = number != self.number
+        self.number, self._phone_seen_at = number, phone_seen_at
         if changed:
             self.send_now()
 
@@ -106,7 +122,7 @@ class SignOfLife:
 
     async def last_word(self) -> None:
         """Say that the bot is stopping, if the gateway listens."""
-        self._state, self._reason, self._until = "stopping", "", None
+        self.state, self._reason, self._until = "stopping", "", None
         try:
             async with asyncio.timeout(LAST_WORD):
                 await self._target.put_status(self._status(), read_timeout=LAST_WORD)
@@ -115,19 +131,34 @@ class SignOfLife:
 
     def _status(self) -> BotStatus:
         trouble = f"journal: {self._journal.trouble}" if self._journal.trouble else ""
-        muted = self._state == "connected" and self.settings.muted
+        muted = self.state == "connected" and self.settings.muted
         return BotStatus(
-            state="paused" if muted else self._state,
+            state="paused" if muted else self.state,
             generation=self._generation,
             channel=self._channel,
             release=__version__,
             reason="; ".join(filter(None, (self._reason, trouble))),
             until=self._until,
-            number=self._number,
+            number=self.number,
             phone_seen_at=self._phone_seen_at,
             pid=visible_pid(),
             journal_backlog=self._backlog(),
+            reconnects=sum(at > time.time() - _DAY for at in self._lost),
+            **self._chat_counts(),
         )
+
+    def watch_chats(self, counts: ChatCounts) -> None:
+        """Tell from now on how many chats were opened, too."""
+        self._chats = counts
+
+    def _chat_counts(self) -> dict[str, int]:
+        try:
+            counts = {"undelivered": self._journal.undelivered()}
+            if self._chats is not None:
+                counts |= {"new_chats": self._chats.opened_today(), "new_chats_limit": self._chats.limit()}
+        except JournalUnavailable:
+            return {}
+        return counts
 
     def _backlog(self) -> int:
         try:

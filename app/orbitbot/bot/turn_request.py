@@ -14,7 +14,7 @@ _NEW_LINE: Final = b"\r\n"
 
 
 def payload(turn: Turn) -> bytes:
-    """The JSON of `contracts.messages.PostMessage`."""
+    """The JSON of `contracts.messages.PostMessage`; without `replaces` where nothing was edited."""
     members = [
         Member(
             id=each.id,
@@ -25,14 +25,17 @@ def payload(turn: Turn) -> bytes:
         )
         for each in turn.members
     ]
-    return msgspec.json.encode(
-        PostMessage(
-            message="\n".join(each.text for each in members if each.type == "text"),
-            type="voice" if any(each.type == "voice" for each in members) else "text",
-            from_=turn.contact,
-            members=members,
-        )
+    post = PostMessage(
+        message="\n".join(each.text for each in members if each.type == "text"),
+        type="voice" if any(each.type == "voice" for each in members) else "text",
+        from_=turn.contact,
+        members=members,
+        replaces=list(turn.replaces),
     )
+    fields = msgspec.to_builtins(post)
+    if not turn.replaces:
+        del fields["replaces"]
+    return msgspec.json.encode(fields)
 
 
 class TurnRequest:

@@ -13,12 +13,16 @@ from orbitbot.bot.gateway import Outcome
 from orbitbot.bot.journal import Journal, JournalUnavailable
 from orbitbot.bot.merging import oldest_burst
 from orbitbot.bot.models import Turn
+from orbitbot.bot.night import after_night, night_ends
 from orbitbot.bot.splitting import split_answer
 from orbitbot.contracts.bot import BotSettings
 from orbitbot.foundation.logs import mask_contact
 
 TURNS_AT_ONCE: Final = 16  # contacts whose turn is posted or delivered at the same time
 MEDIA_LOOK: Final = 30.0  # seconds between looks at a voice note that is being fetched
+HELD_LOOK: Final = 0.5  # seconds between looks at a contact of whom nothing may be posted yet
+NIGHT_LOOK: Final = 600.0  # seconds between looks at the clock at night: it may have been set
+LOOP_WINDOW: Final = 600.0  # seconds in which a contact's answers are counted
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +68,7 @@ class TurnTaker:
         self._slots = asyncio.Semaphore(TURNS_AT_ONCE)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake: dict[str, asyncio.Event] = {}
+        self._asking: dict[str, asyncio.Task[Outcome]] = {}
 
     def start(self) -> None:
         """Take up everything the journal holds unfinished."""
@@ -79,6 +84,11 @@ class TurnTaker:
         self._tasks[contact] = asyncio.create_task(
             self._serve(contact), name=f"contact {mask_contact(contact)}"
         )
+
+    def turn_ended(self, contact: str) -> None:
+        """Ask no longer for the answer to the contact's turn under way, if that has become final."""
+        if contact in self._asking and self._journal.turn_under_way(contact) is None:
+            self._asking[contact].cancel()
 
     def settings_changed(self) -> None:
         """Apply new quiet and burst times to the bursts under way."""
@@ -116,25 +126,38 @@ class TurnTaker:
             # No await lies between the last look at the journal and this: no message falls in between.
             del self._tasks[contact], self._wake[contact]
 
-    async def _step(self, contact: str) -> bool:
+    async def _step(self, contact: str) -> bool:  # noqa: PLR0911  (one for each thing to wait for)
         """Wait for, or go on with, the contact's next turn. False when there is nothing left to do."""
         turn = self._journal.turn_under_way(contact)
+        if turn is None and not self._journal.pending(contact):
+            return False
+        if self._journal.is_held(contact):
+            await self._sleep_until_woken(contact, HELD_LOOK)
+            return True
         if turn is not None:
             async with self._slots:
                 await self._go_on(turn)
             return True
         settings = self._settings()
+        now = self._now()
         burst = oldest_burst(
-            self._journal.pending(contact),
+            after_night(self._journal.pending(contact), settings),
             quiet_seconds=settings.quiet_seconds,
             burst_seconds=settings.burst_seconds,
         )
         if burst is None:
             return False
-        now = self._now()
+        if (morning := night_ends(now, settings)) is not None:
+            await self._sleep_until_woken(contact, min(morning - now, NIGHT_LOOK))
+            return True
         if burst.is_due(now):
             if any(each.awaits_media for each in burst.members):
                 await self._sleep_until_woken(contact, MEDIA_LOOK)  # whoever fetches it wakes us
+                return True
+            if self._is_loop(contact, settings):
+                self._journal.set_pending_aside([each.id for each in burst.members], "loop")
+                log.warning("taken for a machine", extra={"contact": mask_contact(contact), "action": "loop"})
+                self._on_report()
                 return True
             turn_id = uuid.uuid4().hex
             self._journal.fix_turn(turn_id, burst.members)
@@ -146,6 +169,10 @@ class TurnTaker:
         await self._sleep_until_woken(contact, burst.closes_at - now)
         return True
 
+    def _is_loop(self, contact: str, settings: BotSettings) -> bool:
+        """Whether the contact is answered so often that it must be a machine that answers back."""
+        return self._journal.answered_since(contact, self._now() - LOOP_WINDOW) >= settings.loop_turns
+
     async def _sleep_until_woken(self, contact: str, seconds: float) -> None:
         wake = self._wake[contact]
         wake.clear()
@@ -156,18 +183,29 @@ class TurnTaker:
             pass
 
     async def _go_on(self, turn: Turn) -> None:
-        if turn.state != "fixed" or self._accept(turn, await self._answers.answer(turn)):
+        if turn.state != "fixed" or await self._ask(turn):
             await self._deliverer.deliver(turn)
         if any(each.media for each in turn.members):
             self._on_media_free()
+
+    async def _ask(self, turn: Turn) -> bool:
+        """Wait for the answer; whether there is something to deliver."""
+        asking = self._asking[turn.contact] = asyncio.ensure_future(self._answers.answer(turn))
+        try:
+            await asyncio.wait({asking})
+            return not asking.cancelled() and self._accept(turn, asking.result())
+        finally:
+            del self._asking[turn.contact]
+            if not asking.done():  # the bot stops
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
 
     def _accept(self, turn: Turn, outcome: Outcome) -> bool:
         """Journal what the gateway said; whether there is something to deliver."""
         if outcome.state == "answered":
             parts = split_answer(outcome.response)
             if parts:
-                self._journal.record_answer(turn.id, parts)
-                return True
+                return self._journal.record_answer(turn.id, parts)
             outcome = Outcome("failed", reason="empty-answer", report=True)
         self._journal.finish_turn(turn.id, outcome.state, outcome.reason, report=outcome.report)
         log.info(

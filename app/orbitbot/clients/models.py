@@ -45,6 +45,10 @@ class BotReport(msgspec.Struct, frozen=True):
     phone_seen_at: datetime | None
     phone_silent_seconds: float | None
     backlog: int
+    reconnects: int
+    new_chats: int
+    new_chats_limit: int
+    undelivered: int
 
 
 class Configuration(msgspec.Struct, frozen=True):

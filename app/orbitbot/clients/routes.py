@@ -16,10 +16,12 @@ from orbitbot.contracts.clients import (
     ClientView,
     CreateCredential,
     CredentialCreated,
+    NumberHealth,
     RegisterClient,
 )
 from orbitbot.contracts.versions import ConfigurationView, PatchClient
 from orbitbot.foundation.bodies import read_json
+from orbitbot.foundation.errors import NotFound
 from orbitbot.foundation.live import Live
 from orbitbot.foundation.names import check_client_id
 from orbitbot.foundation.tokens import Principal
@@ -127,6 +129,16 @@ async def report_bot(
     return settings
 
 
+@get("/api/clients/{client_id:str}/health", summary="How a client's number does")
+async def read_health(request: AnyRequest, client_id: FromPath[str], service: Service) -> NumberHealth:
+    """What WhatsApp thinks of it, as far as the bot can tell, and what to do about it, in one sentence."""
+    open_client(request, client_id, "operator", "client")
+    view = await service.read(client_id)
+    if view.health is None:
+        raise NotFound(f"the bot of client {client_id!r} has given no sign of life yet")
+    return view.health
+
+
 def _about(client_id: str, principal: Principal, action: str) -> dict[str, str]:
     return {"client_id": client_id, "by": principal.subject, "action": action}
 
@@ -145,6 +157,7 @@ def client_routes(
             remove_client,
             add_credential,
             report_bot,
+            read_health,
         ],
         dependencies={
             "service": Provide(lambda: service, sync_to_thread=False),

@@ -13,6 +13,7 @@ from orbitbot.contracts.clients import (
     ClientView,
     CreateCredential,
     CredentialCreated,
+    NumberHealth,
     RegisterClient,
 )
 from orbitbot.foundation.database import Database
@@ -27,7 +28,10 @@ PHONE_DROPS_AFTER: Final = 14 * 86_400.0  # seconds; WhatsApp unlinks devices of
 PHONE_WARNS_AFTER: Final = 10 * 86_400.0  # seconds; four days to do something about it
 _TEXT_LIMIT: Final = MAX_REASON
 _TIME_LIMIT: Final = 253_402_300_799.0  # Unix time of the year 9999's last second
+_FLEET_SECONDS: Final = 30.0  # for which the fleet's numbers are remembered
 _CACHE_SIZE: Final = 10_000
+MANY_RECONNECTS: Final = 20  # a day
+MANY_UNDELIVERED: Final = 20
 _INTEGER_LIMIT: Final = 2**31 - 1
 
 
@@ -43,6 +47,8 @@ class ClientService:
         self._database = database
         self._operators = operator_database
         self._muted: dict[str, tuple[bool, float]] = {}  # client id → muted, known until
+        self._fleet: list[str] = []
+        self._fleet_known_until = float("-inf")
 
     async def register(self, client_id: str, wanted: RegisterClient) -> ClientView:
         """Register a client, change what differs, or bring a removed one back. Harmless when repeated.
@@ -127,6 +133,10 @@ class ClientService:
             ("pid", status.pid),
             ("journalBacklog", status.journal_backlog),
             ("generation", status.generation),
+            ("reconnects", status.reconnects),
+            ("newChats", status.new_chats),
+            ("newChatsLimit", status.new_chats_limit),
+            ("undelivered", status.undelivered),
         ):
             if not 0 <= value <= _INTEGER_LIMIT:
                 raise InvalidInput(field, f"{value} is not between 0 and {_INTEGER_LIMIT}")
@@ -148,11 +158,33 @@ class ClientService:
             typing_characters_per_second=settings.typing_characters_per_second,
             max_typing_seconds=settings.max_typing_seconds,
             answer_groups=settings.answer_groups,
+            language=client.language,
+            timezone=client.timezone,
+            answer_kinds=settings.answer_kinds,
+            takeover_minutes=settings.takeover_minutes,
+            pause_words=settings.pause_words,
+            resume_words=settings.resume_words,
+            night_from=settings.night_from,
+            night_until=settings.night_until,
+            loop_turns=settings.loop_turns,
+            new_chats_per_day=settings.new_chats_per_day,
+            warm_up_days=settings.warm_up_days,
+            send_pause_seconds=settings.send_pause_seconds,
+            fleet_numbers=[each for each in await self._numbers_of_fleet() if each != status.number],
             muted=client.state != "active",
             restored_id=restored_id,
             restored_since=restored_since,
         )
         return runs_by, changed
+
+    async def _numbers_of_fleet(self) -> list[str]:
+        """The numbers of all bots, which never answer each other; remembered for a while."""
+        now = time.monotonic()
+        if self._fleet_known_until < now:
+            async with self._operators.transaction() as connection:
+                self._fleet = await store.read_numbers(connection)
+            self._fleet_known_until = now + _FLEET_SECONDS
+        return self._fleet
 
     async def is_muted(self, client_id: str) -> bool:
         """Whether the client is not to be answered; remembered for some seconds.
@@ -207,6 +239,7 @@ def _view(client: Client, bot: BotReport | None, *, changed: bool = False) -> Cl
         view.bot_number, view.bot_backlog = bot.number, bot.backlog
         view.phone_seen_at = bot.phone_seen_at.isoformat() if bot.phone_seen_at else None
         view.bot_warning = phone_warning(bot)
+        view.health = number_health(bot)
         if bot.silent_seconds > SILENT_AFTER:
             view.bot_reason = f"no sign of life for {bot.silent_seconds:.0f} s; last state: {bot.state}"
         else:
@@ -214,6 +247,47 @@ def _view(client: Client, bot: BotReport | None, *, changed: bool = False) -> Cl
             view.bot_state_since = bot.state_since.isoformat()
             view.bot_until = bot.until.isoformat() if bot.until else None
     return view
+
+
+def number_health(bot: BotReport) -> NumberHealth:
+    """How the client's number does, and what to do about it."""
+    restricted = bot.state in {"restricted", "banned"}
+    return NumberHealth(
+        number=bot.number,
+        phone_seen_at=bot.phone_seen_at.isoformat() if bot.phone_seen_at else None,
+        restricted_until=bot.until.isoformat() if restricted and bot.until else None,
+        new_chats=bot.new_chats,
+        new_chats_limit=bot.new_chats_limit,
+        reconnects=bot.reconnects,
+        undelivered=bot.undelivered,
+        advice=advice(bot),
+    )
+
+
+def advice(bot: BotReport) -> str:  # noqa: PLR0911  (one for each trouble)
+    """One plain sentence: the most urgent thing to do about the number."""
+    if bot.silent_seconds > SILENT_AFTER:
+        return "The bot gives no sign of life: look at its log, and start it again."
+    by_state = {
+        "banned": "WhatsApp has locked this number: appeal in the WhatsApp app on the phone.",
+        "restricted": "WhatsApp lets this number open no new chats: write first to nobody until it is over;"
+        " replies go out.",
+        "logged_out": "No phone is linked: pair it again.",
+        "waiting_for_pairing": "No phone is linked: pair it.",
+        "passkey_required": "WhatsApp asks for a passkey: confirm on the phone, then pair again.",
+        "client_outdated": "This release is too old for WhatsApp: upgrade.",
+    }
+    if bot.state in by_state:
+        return by_state[bot.state]
+    if warning := phone_warning(bot):
+        return f"{warning[0].upper()}{warning[1:]}."
+    if bot.new_chats_limit and bot.new_chats >= bot.new_chats_limit:
+        return "Today's new chats are used up: further ones wait until tomorrow; replies go out."
+    if bot.reconnects >= MANY_RECONNECTS:
+        return "The connection is often lost: look at the host's network."
+    if bot.undelivered >= MANY_UNDELIVERED:
+        return "Many messages have not left yet: look at the bot's state and its log."
+    return "All is well: there is nothing to do."
 
 
 def phone_warning(bot: BotReport) -> str:

@@ -92,9 +92,11 @@ LIMIT 1
 
 _WRITE_BOT = """
 INSERT INTO bot_status (client_id, state, reason, until, generation, number, phone_seen_at, channel, release,
-                        pid, journal_backlog, seen_at, state_since)
+                        pid, journal_backlog, reconnects, new_chats, new_chats_limit, undelivered, seen_at,
+                        state_since)
 VALUES (%(client_id)s, %(state)s, %(reason)s, to_timestamp(%(until)s), %(generation)s, %(number)s,
-        to_timestamp(%(phone_seen_at)s), %(channel)s, %(release)s, %(pid)s, %(backlog)s, now(), now())
+        to_timestamp(%(phone_seen_at)s), %(channel)s, %(release)s, %(pid)s, %(backlog)s,
+        %(reconnects)s, %(new_chats)s, %(new_chats_limit)s, %(undelivered)s, now(), now())
 ON CONFLICT (client_id) DO UPDATE
 SET state = EXCLUDED.state, reason = EXCLUDED.reason, until = EXCLUDED.until,
     generation = EXCLUDED.generation, number = EXCLUDED.number,
@@ -103,7 +105,9 @@ SET state = EXCLUDED.state, reason = EXCLUDED.reason, until = EXCLUDED.until,
                          THEN greatest(bot_status.phone_seen_at, EXCLUDED.phone_seen_at)
                          ELSE EXCLUDED.phone_seen_at END,
     channel = EXCLUDED.channel, release = EXCLUDED.release, pid = EXCLUDED.pid,
-    journal_backlog = EXCLUDED.journal_backlog, seen_at = EXCLUDED.seen_at,
+    journal_backlog = EXCLUDED.journal_backlog, reconnects = EXCLUDED.reconnects,
+    new_chats = EXCLUDED.new_chats, new_chats_limit = EXCLUDED.new_chats_limit,
+    undelivered = EXCLUDED.undelivered, seen_at = EXCLUDED.seen_at,
     state_since = CASE WHEN bot_status.state = EXCLUDED.state
                        THEN bot_status.state_since ELSE EXCLUDED.state_since END
 """
@@ -118,7 +122,7 @@ _READ_BOT = """
 SELECT state, reason, release, seen_at, extract(epoch FROM now() - seen_at)::float8 AS silent_seconds,
        state_since, until, number, phone_seen_at,
        extract(epoch FROM now() - phone_seen_at)::float8 AS phone_silent_seconds,
-       journal_backlog AS backlog
+       journal_backlog AS backlog, reconnects, new_chats, new_chats_limit, undelivered
 FROM bot_status
 WHERE client_id = %s
 """
@@ -126,8 +130,13 @@ WHERE client_id = %s
 _READ_BOTS = """
 SELECT client_id, state, reason, release, seen_at, extract(epoch FROM now() - seen_at)::float8,
        state_since, until, number, phone_seen_at, extract(epoch FROM now() - phone_seen_at)::float8,
-       journal_backlog
+       journal_backlog, reconnects, new_chats, new_chats_limit, undelivered
 FROM bot_status
+"""
+
+_READ_NUMBERS = """
+SELECT DISTINCT number FROM bot_status JOIN clients ON clients.id = bot_status.client_id
+WHERE number <> '' AND clients.state <> 'removed' ORDER BY number
 """
 
 _READ_OPERATOR = "SELECT password_hash, token_version FROM operators WHERE name = %s"
@@ -238,6 +247,10 @@ async def write_bot(connection: Connection, client_id: str, status: BotStatus) -
         "release": status.release,
         "pid": status.pid,
         "backlog": status.journal_backlog,
+        "reconnects": status.reconnects,
+        "new_chats": status.new_chats,
+        "new_chats_limit": status.new_chats_limit,
+        "undelivered": status.undelivered,
         "until": status.until,
         "generation": status.generation,
         "number": status.number,
@@ -263,6 +276,11 @@ async def read_bots(connection: Connection) -> dict[str, BotReport]:
     """Client id → last sign of life (operators)."""
     rows = await (await connection.execute(_READ_BOTS)).fetchall()
     return {row[0]: BotReport(*row[1:]) for row in rows}
+
+
+async def read_numbers(connection: Connection) -> list[str]:
+    """The numbers of all bots of clients that are not removed (operators)."""
+    return [row[0] for row in await (await connection.execute(_READ_NUMBERS)).fetchall()]
 
 
 async def read_operator(connection: Connection, name: str) -> tuple[str, int] | None:

@@ -1,6 +1,6 @@
 """`PUT /api/clients/{clientId}/bot`: the bot says how it is and gets the settings it runs by."""
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -37,6 +37,9 @@ class BotStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         phone_seen_at: Unix time in seconds at which the linked phone itself last showed a sign of life, as
             far as this bot has seen; None where it never has. After two silent weeks WhatsApp drops the link.
         journal_backlog: turns not yet answered.
+        reconnects: how often the connection was lost within a day, since the process started.
+        new_chats: conversations that were opened today by the API, of `new_chats_limit` that may be.
+        undelivered: messages and answers that have not left.
     """
 
     state: BotState
@@ -49,6 +52,17 @@ class BotStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     phone_seen_at: float | None = None
     pid: int = 0
     journal_backlog: int = 0
+    reconnects: int = 0
+    new_chats: int = 0
+    new_chats_limit: int = 0
+    undelivered: int = 0
+
+
+# Kinds of message that hold no words, or not only, and are answered unless the client says otherwise
+# (docs/api/settings.md).
+ANSWERED_KINDS: Final = ("image", "video", "document", "location", "contact")
+PAUSE_WORDS: Final = ("/pausar", "/pause")
+RESUME_WORDS: Final = ("/retomar", "/resume")
 
 
 class BotSettings(msgspec.Struct, rename="camel"):
@@ -60,8 +74,20 @@ class BotSettings(msgspec.Struct, rename="camel"):
     max_age_seconds: float = 6 * 3600.0  # older messages, by the channel's clock, are never answered
     typing_characters_per_second: float = 25.0  # 0: no typing time
     max_typing_seconds: float = 6.0
-    answer_groups: bool = False
+    answer_groups: bool = False  # where the bot is mentioned or replied to
     muted: bool = False
+    language: str = "pt-BR"  # of what the assistant is told about messages without words
+    timezone: str = "America/Sao_Paulo"
+    answer_kinds: tuple[str, ...] = ANSWERED_KINDS  # kinds of message without words that are answered
+    takeover_minutes: float = 60.0  # silence after a person has answered from the phone; 0: none
+    pause_words: tuple[str, ...] = PAUSE_WORDS  # written from the phone into a chat
+    resume_words: tuple[str, ...] = RESUME_WORDS
+    night_from: str = ""  # HH:MM; nothing is answered from then on …
+    night_until: str = ""  # … until then; empty: at any time
+    loop_turns: int = 20  # answers to one contact in ten minutes, after which it is taken for a machine
+    new_chats_per_day: int = 50  # that the API may open
+    warm_up_days: int = 14  # in which a newly linked number works up to that
+    send_pause_seconds: float = 2.0  # between messages that the API sends
     fleet_numbers: list[str] = []  # numbers of this fleet's own bots: never answered
     restored_id: str = ""  # the last restore of the database or of this client; a new one begins a resync
     restored_since: float = 0.0  # Unix time of the moment that was restored

@@ -21,6 +21,28 @@ class RegisterClient(msgspec.Struct, rename="camel", forbid_unknown_fields=True)
     timezone: str = "America/Sao_Paulo"  # IANA
 
 
+class NumberHealth(msgspec.Struct, rename="camel"):
+    """`GET /api/clients/{clientId}/health`: how a client's number does. Times are RFC 3339.
+
+    Attributes:
+        phone_seen_at: the linked phone's last sign of life; after two silent weeks WhatsApp drops the link.
+        restricted_until: when a restriction of WhatsApp's is expected to end.
+        new_chats: conversations that the API has opened today, of `new_chats_limit` that it may.
+        reconnects: lost connections within a day.
+        undelivered: answers and messages that have not left.
+        advice: one sentence that says what to do.
+    """
+
+    number: str
+    phone_seen_at: str | None
+    restricted_until: str | None
+    new_chats: int
+    new_chats_limit: int
+    reconnects: int
+    undelivered: int
+    advice: str
+
+
 class ClientView(msgspec.Struct, rename="camel"):
     """A client as operators and its owner see it. Times are RFC 3339.
 
@@ -33,6 +55,7 @@ class ClientView(msgspec.Struct, rename="camel"):
         bot_backlog: turns that the bot has not got an answer for.
         bot_warning: what has to be done soon, such as using the phone before WhatsApp drops the link.
         phone_seen_at: the linked phone's own last sign of life, as far as the bot has seen.
+        health: of the number; None before the bot's first sign of life.
     """
 
     id: str
@@ -55,6 +78,7 @@ class ClientView(msgspec.Struct, rename="camel"):
     bot_backlog: int = 0
     bot_warning: str = ""
     phone_seen_at: str | None = None
+    health: NumberHealth | None = None
     changed: bool = False  # in answers to PUT and DELETE: whether this call changed anything
     personality: str | None = None  # these two in the answer to GET of one client, but not to its bot
     settings: ClientSettings | None = None

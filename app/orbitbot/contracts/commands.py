@@ -10,7 +10,10 @@ from typing import Literal
 
 import msgspec
 
-CommandKind = Literal["pair", "phone_code", "restart", "log_out", "refresh_settings", "forget_contact"]
+CommandKind = Literal[
+    "pair", "phone_code", "restart", "log_out", "refresh_settings", "forget_contact", "send_message"
+]
+SendType = Literal["text", "voice", "audio", "image", "document", "location", "reaction", "read", "typing"]
 CommandState = Literal["pending", "done", "failed", "expired", "replaced"]
 
 
@@ -42,7 +45,34 @@ class ForgetContact(msgspec.Struct, rename="camel", frozen=True, tag_field="kind
     contact: str
 
 
-Order = Pair | PhoneCode | Restart | LogOut | RefreshSettings | ForgetContact
+class SendMessage(
+    msgspec.Struct, rename="camel", frozen=True, omit_defaults=True, tag_field="kind", tag="send_message"
+):
+    """Send a message, or show something, in a chat; see `contracts.sending.SendRequest` for the fields.
+
+    Attributes:
+        send: the message's id with us; a bot that has sent it does not send it again.
+        to: a number in digits, a LID (`…@lid`) or a group (`…@g.us`).
+        media_size: of the file, in bytes; it is fetched at `/messages/send/{send}/file`. 0: there is none.
+        by_person: the assistant is silent in this chat from now on.
+    """
+
+    send: str
+    to: str
+    type: SendType
+    text: str = ""
+    quote: str = ""
+    target: str = ""
+    file_name: str = ""
+    media_type: str = ""
+    media_size: int = 0
+    latitude: float = 0.0
+    longitude: float = 0.0
+    address: str = ""
+    by_person: bool = False
+
+
+Order = Pair | PhoneCode | Restart | LogOut | RefreshSettings | ForgetContact | SendMessage
 
 
 class Command(msgspec.Struct, rename="camel"):

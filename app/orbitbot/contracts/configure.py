@@ -4,8 +4,12 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from orbitbot.contracts.bot import ANSWERED_KINDS, PAUSE_WORDS, RESUME_WORDS
+
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
+MessageKind = Literal["image", "video", "document", "location", "contact", "sticker", "reaction", "poll"]
+Word = Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
 Line = Annotated[str, msgspec.Meta(max_length=500)]
 ModelName = Annotated[str, msgspec.Meta(max_length=200)]
 Dollars = Annotated[float, msgspec.Meta(ge=0.0, le=100_000.0)]
@@ -84,6 +88,16 @@ class ClientSettings(msgspec.Struct, rename="camel", forbid_unknown_fields=True)
     typing_characters_per_second: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)] = 25.0
     max_typing_seconds: Annotated[float, msgspec.Meta(ge=0.0, le=30.0)] = 6.0
     answer_groups: bool = False
+    answer_kinds: tuple[MessageKind, ...] = ANSWERED_KINDS
+    takeover_minutes: Annotated[float, msgspec.Meta(ge=0.0, le=43_200.0)] = 60.0
+    pause_words: Annotated[tuple[Word, ...], msgspec.Meta(max_length=10)] = PAUSE_WORDS
+    resume_words: Annotated[tuple[Word, ...], msgspec.Meta(max_length=10)] = RESUME_WORDS
+    night_from: TimeOfDay | Literal[""] = ""
+    night_until: TimeOfDay | Literal[""] = ""
+    loop_turns: Annotated[int, msgspec.Meta(ge=3, le=1000)] = 20
+    new_chats_per_day: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 50
+    warm_up_days: Annotated[int, msgspec.Meta(ge=0, le=90)] = 14
+    send_pause_seconds: Annotated[float, msgspec.Meta(ge=0.0, le=600.0)] = 2.0
 
 
 class Configure(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

@@ -25,6 +25,9 @@ SilenceReason = Literal[
     "history",        # from before the phone was linked: WhatsApp hands it over afterwards
     "unsupported",    # a kind of message that nobody reads: a sticker, a picture without words, a place …
     "undecryptable",  # could not be read, and was not sent again in time
+    "not_answered",   # a kind that this client stores and does not answer: a reaction, a sticker …
+    "edited",         # its writer changed it before the answer left: the turn that takes its place has it
+    "deleted",        # its writer took it back before the answer left
 ]  # fmt: skip
 
 
@@ -54,12 +57,14 @@ class PostMessage(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         type: `voice` if any member is a voice note.
         from_: the contact: a telephone number in digits, or any channel id without blanks.
         members: the messages merged into this turn, in order; empty when an integrator calls.
+        replaces: ids of turns with these messages as they were before they were edited: nobody was answered.
     """
 
     message: str
     type: MessageType = "text"
     from_: str = msgspec.field(default="", name="from")
     members: list[Member] = []
+    replaces: list[str] = []
 
 
 class Timings(msgspec.Struct, rename="camel", omit_defaults=True):

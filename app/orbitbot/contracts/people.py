@@ -55,6 +55,7 @@ class ContactData(msgspec.Struct, rename="camel"):
     summary: str | None
     pause: Pause | None
     events: list[dict[str, Any]]
+    sends: list[dict[str, Any]]
 
 
 class Erased(msgspec.Struct, rename="camel"):

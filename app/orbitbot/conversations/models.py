@@ -30,6 +30,7 @@ class NewTurn(msgspec.Struct, frozen=True):
         messages: at least one.
         state: `received` when voice notes are to be transcribed, else `answering`; `silenced` and
             `failed` are stored as what they are, with `reason`.
+        replaces: turns that some of the messages were in before they were changed.
     """
 
     client_id: str
@@ -42,6 +43,7 @@ class NewTurn(msgspec.Struct, frozen=True):
     messages: tuple[LedgerMessage, ...]
     state: TurnState
     reason: str = ""
+    replaces: tuple[str, ...] = ()
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

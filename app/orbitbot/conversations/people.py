@@ -55,6 +55,9 @@ _EXPORT: Final[dict[str, LiteralString]] = {
     "exchanges": """
         SELECT turn_id, question, answer, model, source, created_at
         FROM exchanges WHERE client_id = %s AND contact = %s ORDER BY created_at""",
+    "sends": """
+        SELECT id, type, text, state, reason, message_id, created_at, sent_at, delivered_at, read_at
+        FROM sends WHERE client_id = %s AND contact = %s ORDER BY created_at""",
     "events": """
         SELECT id, kind, data, at FROM client_events WHERE client_id = %s AND contact = %s ORDER BY id""",
 }
@@ -100,6 +103,12 @@ _ERASE: Final[dict[str, LiteralString]] = {
     "client_events": """
         DELETE FROM client_events
         WHERE client_id = %(client)s AND contact = %(contact)s AND at < %(before)s""",
+    "turn_changes": """
+        DELETE FROM turn_changes
+        WHERE client_id = %(client)s AND contact = %(contact)s AND at < %(before)s""",
+    "sends": """
+        DELETE FROM sends
+        WHERE client_id = %(client)s AND contact = %(contact)s AND created_at < %(before)s""",
 }
 _REMAINING = """
 SELECT (SELECT count(*) FROM turns WHERE client_id = %(client)s AND contact = %(contact)s)
@@ -109,6 +118,8 @@ SELECT (SELECT count(*) FROM turns WHERE client_id = %(client)s AND contact = %(
      + (SELECT count(*) FROM contact_facts WHERE client_id = %(client)s AND contact = %(contact)s)
      + (SELECT count(*) FROM paused_chats WHERE client_id = %(client)s AND contact = %(contact)s)
      + (SELECT count(*) FROM client_events WHERE client_id = %(client)s AND contact = %(contact)s)
+     + (SELECT count(*) FROM turn_changes WHERE client_id = %(client)s AND contact = %(contact)s)
+     + (SELECT count(*) FROM sends WHERE client_id = %(client)s AND contact = %(contact)s)
 """
 _KNOWN_AGAIN = """
 SELECT contact FROM (
@@ -119,6 +130,7 @@ SELECT contact FROM (
     UNION SELECT contact FROM contact_facts WHERE client_id = %(client)s
     UNION SELECT contact FROM paused_chats WHERE client_id = %(client)s
     UNION SELECT contact FROM client_events WHERE client_id = %(client)s
+    UNION SELECT contact FROM sends WHERE client_id = %(client)s
 ) AS everybody
 WHERE encode(sha256(convert_to(%(salt)s || contact, 'UTF8')), 'hex') = %(digest)s
 """
@@ -168,6 +180,8 @@ _EXPIRED: Final[tuple[LiteralString, ...]] = (
     "DELETE FROM exchanges WHERE client_id = %(client)s AND created_at < %(before)s",
     "DELETE FROM summaries WHERE client_id = %(client)s AND updated_at < %(before)s",
     "DELETE FROM client_events WHERE client_id = %(client)s AND at < %(before)s",
+    "DELETE FROM turn_changes WHERE client_id = %(client)s AND at < %(before)s",
+    "DELETE FROM sends WHERE client_id = %(client)s AND created_at < %(before)s",
 )
 _WHO_FORGETS = """
 SELECT c.id, (v.settings->>'keepDays')::int
@@ -225,6 +239,7 @@ class People:
             messages=found["messages"],
             exchanges=found["exchanges"],
             events=found["events"],
+            sends=found["sends"],
             facts=facts[0] if facts else [],
             summary=summary[0] if summary else None,
             pause=_pause(pause) if pause else None,

@@ -9,9 +9,21 @@ import msgspec
 from psycopg.errors import ForeignKeyViolation
 
 from orbitbot.contracts.journal import MAX_TURNS, JournaledTurn, JournalExcerpt
-from orbitbot.contracts.reports import Delivery, Reports, SetAside
-from orbitbot.conversations import store
+from orbitbot.contracts.reports import (
+    Changed,
+    Delivery,
+    Receipt,
+    Report,
+    Reports,
+    Resumed,
+    SameContact,
+    SendOutcome,
+    SetAside,
+    TakenOver,
+)
+from orbitbot.conversations import changes, store
 from orbitbot.conversations.models import Answer, NewTurn, Turn
+from orbitbot.conversations.sends import outcomes
 from orbitbot.foundation.database import Connection, Database
 from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
 from orbitbot.foundation.text import check_strings
@@ -19,7 +31,9 @@ from orbitbot.foundation.text import check_strings
 MAX_REPORTS: Final = 200
 MAX_ID: Final = 200  # characters of a message's or contact's id
 MAX_TIME: Final = 4_102_444_800.0  # 2100-01-01: later than any clock that is merely wrong
+MAX_PAUSE: Final = 525_600.0  # minutes
 _MAX_REASON: Final = 2000  # characters
+_MAX_TEXT: Final = 100_000  # characters of a message's text in a report
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +71,8 @@ class Ledger:
             NotFound: there is no such client.
         """
         async with self._writing(new.client_id) as connection:
+            if new.replaces:
+                await changes.give_up(connection, new.client_id, new.replaces)
             inserted, added = await store.begin(connection, new, self._worker, self._claim_seconds)
             if inserted and added < len(new.messages):
                 raise Conflict("a message of this turn belongs to another turn, or was set aside")
@@ -178,6 +194,10 @@ class Ledger:
         for index, report in enumerate(given):
             _check_report(report, f"reports[{index}]")
         aside = [report for report in given if isinstance(report, SetAside)]
+        others = [
+            report for report in given if isinstance(report, Changed | TakenOver | Resumed | SameContact)
+        ]
+        sends = [report for report in given if isinstance(report, SendOutcome | Receipt)]
         deliveries = [report for report in given if isinstance(report, Delivery)]
         async with self._writing(client_id) as connection:
             if aside:
@@ -188,13 +208,19 @@ class Ledger:
                 await store.delivered(
                     connection, client_id, [each for each in deliveries if each.turn in known]
                 )
+                for each in deliveries:
+                    if each.state == "silenced" and each.turn in known:
+                        await changes.not_sent(connection, client_id, each)
+            for report in (*aside, *others):
+                await changes.apply(connection, client_id, report)
+            await outcomes(connection, client_id, sends)
         unknown = {report.turn for report in deliveries} - known
         if unknown:
             log.warning(
                 "delivery reported of turns that the ledger has not",
                 extra={"client_id": client_id, "turns": sorted(unknown), "action": "report"},
             )
-        return len(aside) + sum(report.turn in known for report in deliveries)
+        return len(given) - sum(report.turn not in known for report in deliveries)
 
     async def take_back(self, client_id: str, excerpt: JournalExcerpt) -> int:
         """Store what a bot's journal has and the ledger lacks; what the ledger has settled stays as it is.
@@ -246,8 +272,8 @@ def _check_journaled(turn: JournaledTurn, field: str) -> None:
         check_time(member.journaled_at, f"{field}.members[{index}].journaledAt")
 
 
-def _check_report(report: SetAside | Delivery, field: str) -> None:
-    check_strings(report, field=field, limit=_MAX_REASON)
+def _check_report(report: Report, field: str) -> None:
+    check_strings(report, field=field, limit=_MAX_TEXT)
     check_time(report.at, f"{field}.at")
     match report:
         case SetAside():
@@ -257,6 +283,28 @@ def _check_report(report: SetAside | Delivery, field: str) -> None:
             check_time(report.journaled_at, f"{field}.journaledAt")
         case Delivery():
             check_id(report.turn, f"{field}.turn")
+        case Changed():
+            check_id(report.message_id, f"{field}.messageId")
+            check_id(report.turn, f"{field}.turn")
+        case TakenOver():
+            check_id(report.contact, f"{field}.contact")
+            check_id(report.message_id, f"{field}.messageId")
+            if report.minutes is not None and not 0 < report.minutes <= MAX_PAUSE:
+                raise InvalidInput(
+                    f"{field}.minutes", f"{report.minutes} is not between 0 and {MAX_PAUSE:.0f}"
+                )
+        case Resumed():
+            check_id(report.contact, f"{field}.contact")
+        case SameContact():
+            check_id(report.contact, f"{field}.contact")
+            check_id(report.other, f"{field}.other")
+        case SendOutcome():
+            check_id(report.send, f"{field}.send")
+        case Receipt():
+            if len(report.message_ids) > MAX_REPORTS:
+                raise InvalidInput(f"{field}.messageIds", f"has more than {MAX_REPORTS} ids")
+            for index, message_id in enumerate(report.message_ids):
+                check_id(message_id, f"{field}.messageIds[{index}]")
 
 
 def check_time(value: float, field: str) -> None:

@@ -38,7 +38,8 @@ WITH begun AS (
     FROM unnest(%(message_ids)s::text[], %(message_types)s::text[], %(message_sent)s::float8[],
                 %(message_journaled)s::float8[]) AS message (id, type, sent_at, journaled_at)
     WHERE EXISTS (SELECT FROM begun WHERE inserted)
-    ON CONFLICT (client_id, id) DO NOTHING
+    ON CONFLICT (client_id, id) DO UPDATE SET turn_id = EXCLUDED.turn_id
+    WHERE messages.turn_id = ANY(%(replaces)s::text[])
     RETURNING id
 )
 SELECT (SELECT inserted FROM begun), (SELECT count(*) FROM added)
@@ -153,6 +154,13 @@ SET state = 'delivered',
 WHERE client_id = %(client_id)s AND id = %(id)s AND state IN ('answered', 'delivering', 'delivered')
 """
 
+_NOT_DELIVERED = """
+UPDATE turns
+SET state = 'silenced', reason = %(reason)s, finished_at = to_timestamp(%(at)s),
+    maybe_repeated = maybe_repeated OR %(maybe_repeated)s, claimed_by = NULL, claimed_until = NULL
+WHERE client_id = %(client_id)s AND id = %(id)s AND state NOT IN ('delivered', 'silenced', 'failed')
+"""
+
 _DELIVERY_FAILED = """
 UPDATE turns
 SET state = 'failed', reason = %(reason)s, finished_at = to_timestamp(%(at)s),
@@ -223,6 +231,7 @@ async def begin(
         "worker": worker,
         "seconds": seconds,
         "journaled_at": min(message.journaled_at for message in turn.messages),
+        "replaces": list(turn.replaces),
         "message_ids": [message.id for message in turn.messages],
         "message_types": [message.type for message in turn.messages],
         "message_sent": [message.sent_at for message in turn.messages],
@@ -388,7 +397,12 @@ async def set_aside(connection: Connection, client_id: str, reports: Sequence[Se
 
 async def delivered(connection: Connection, client_id: str, reports: Sequence[Delivery]) -> None:
     """Move turns forward by what their bot reports of the delivery, in order."""
-    statements = {"delivering": _DELIVERING, "delivered": _DELIVERED, "failed": _DELIVERY_FAILED}
+    statements = {
+        "delivering": _DELIVERING,
+        "delivered": _DELIVERED,
+        "failed": _DELIVERY_FAILED,
+        "silenced": _NOT_DELIVERED,
+    }
     async with connection.pipeline():
         for report in reports:
             fields = {

@@ -26,8 +26,9 @@ _LIFETIMES: Final[dict[str, float]] = {
     "log_out": 7 * 86_400.0,
     "refresh_settings": 3600.0,
     "forget_contact": 90 * 86_400.0,
+    "send_message": 86_400.0,
 }
-_EACH_COUNTS: Final = frozenset({"forget_contact"})  # a newer one does not take the place of an older one
+_EACH_COUNTS: Final = frozenset({"forget_contact", "send_message"})  # a newer one does not take the place of an older one
 
 
 class CommandService:

@@ -160,7 +160,11 @@ CREATE TABLE public.bot_status (
     state_since timestamp with time zone DEFAULT now() NOT NULL,
     generation integer DEFAULT 0 NOT NULL,
     number text DEFAULT ''::text NOT NULL,
-    phone_seen_at timestamp with time zone
+    phone_seen_at timestamp with time zone,
+    reconnects integer DEFAULT 0 NOT NULL,
+    new_chats integer DEFAULT 0 NOT NULL,
+    new_chats_limit integer DEFAULT 0 NOT NULL,
+    undelivered integer DEFAULT 0 NOT NULL
 );
 
 ALTER TABLE ONLY public.bot_status FORCE ROW LEVEL SECURITY;
@@ -294,7 +298,7 @@ CREATE TABLE public.exchanges (
     provider_ms double precision DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     silenced_reason text,
-    CONSTRAINT exchanges_source_check CHECK ((source = ANY (ARRAY['provider'::text, 'faq'::text, 'no_answer'::text, 'not_heard'::text, 'cache'::text, 'plugin'::text, 'budget'::text, 'get_back'::text, 'silenced'::text, 'journal'::text])))
+    CONSTRAINT exchanges_source_check CHECK ((source = ANY (ARRAY['provider'::text, 'faq'::text, 'no_answer'::text, 'not_heard'::text, 'cache'::text, 'plugin'::text, 'budget'::text, 'get_back'::text, 'silenced'::text, 'journal'::text, 'person'::text, 'note'::text])))
 );
 
 ALTER TABLE ONLY public.exchanges FORCE ROW LEVEL SECURITY;
@@ -416,6 +420,29 @@ CREATE TABLE public.restores (
 
 ALTER TABLE ONLY public.restores FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.sends (
+    client_id text NOT NULL,
+    id text NOT NULL,
+    contact text NOT NULL,
+    type text NOT NULL,
+    text text DEFAULT ''::text NOT NULL,
+    author text NOT NULL,
+    idempotency_key text,
+    fingerprint bytea NOT NULL,
+    state text DEFAULT 'queued'::text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    message_id text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    sent_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    read_at timestamp with time zone,
+    file bytea,
+    CONSTRAINT sends_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'waiting'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'failed'::text])))
+);
+
+ALTER TABLE ONLY public.sends FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.spending (
     client_id text NOT NULL,
     day date NOT NULL,
@@ -438,6 +465,18 @@ CREATE TABLE public.summaries (
 );
 
 ALTER TABLE ONLY public.summaries FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.turn_changes (
+    client_id text NOT NULL,
+    turn_id text NOT NULL,
+    contact text NOT NULL,
+    hidden boolean DEFAULT false NOT NULL,
+    question text,
+    answer text,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+ALTER TABLE ONLY public.turn_changes FORCE ROW LEVEL SECURITY;
 
 CREATE TABLE public.turns (
     client_id text NOT NULL,
@@ -540,11 +579,20 @@ ALTER TABLE ONLY public.reservations
 ALTER TABLE ONLY public.restores
     ADD CONSTRAINT restores_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.sends
+    ADD CONSTRAINT sends_client_id_idempotency_key_key UNIQUE (client_id, idempotency_key);
+
+ALTER TABLE ONLY public.sends
+    ADD CONSTRAINT sends_pkey PRIMARY KEY (client_id, id);
+
 ALTER TABLE ONLY public.spending
     ADD CONSTRAINT spending_pkey PRIMARY KEY (client_id, day, model, own_key);
 
 ALTER TABLE ONLY public.summaries
     ADD CONSTRAINT summaries_pkey PRIMARY KEY (client_id, contact);
+
+ALTER TABLE ONLY public.turn_changes
+    ADD CONSTRAINT turn_changes_pkey PRIMARY KEY (client_id, turn_id);
 
 ALTER TABLE ONLY public.turns
     ADD CONSTRAINT turns_pkey PRIMARY KEY (client_id, id);
@@ -574,6 +622,14 @@ CREATE INDEX question_runs_started ON public.question_runs USING btree (client_i
 CREATE INDEX reservations_day ON public.reservations USING btree (client_id, day);
 
 CREATE INDEX restores_at ON public.restores USING btree (at);
+
+CREATE INDEX sends_contact ON public.sends USING btree (client_id, contact);
+
+CREATE INDEX sends_created ON public.sends USING btree (client_id, created_at);
+
+CREATE INDEX sends_message ON public.sends USING btree (client_id, message_id) WHERE (message_id <> ''::text);
+
+CREATE INDEX turn_changes_contact ON public.turn_changes USING btree (client_id, contact);
 
 CREATE INDEX turns_contact ON public.turns USING btree (client_id, contact);
 
@@ -633,11 +689,17 @@ ALTER TABLE ONLY public.question_sets
 ALTER TABLE ONLY public.reservations
     ADD CONSTRAINT reservations_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.sends
+    ADD CONSTRAINT sends_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
 ALTER TABLE ONLY public.spending
     ADD CONSTRAINT spending_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.summaries
     ADD CONSTRAINT summaries_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.turn_changes
+    ADD CONSTRAINT turn_changes_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.turns
     ADD CONSTRAINT turns_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
@@ -698,9 +760,13 @@ CREATE POLICY every_client ON public.reservations TO orbitbot_operator USING (tr
 
 CREATE POLICY every_client ON public.restores TO orbitbot_operator USING (true);
 
+CREATE POLICY every_client ON public.sends TO orbitbot_operator USING (true);
+
 CREATE POLICY every_client ON public.spending TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.summaries TO orbitbot_operator USING (true);
+
+CREATE POLICY every_client ON public.turn_changes TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.turns TO orbitbot_operator USING (true);
 
@@ -746,9 +812,13 @@ CREATE POLICY one_client ON public.reservations USING ((client_id = ( SELECT pub
 
 CREATE POLICY one_client ON public.restores USING (((client_id IS NULL) OR (client_id = ( SELECT public.current_client() AS current_client))));
 
+CREATE POLICY one_client ON public.sends USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
 CREATE POLICY one_client ON public.spending USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.summaries USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.turn_changes USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.turns USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
@@ -768,9 +838,13 @@ ALTER TABLE public.reservations ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.restores ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.sends ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE public.spending ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.summaries ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE public.turn_changes ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.turns ENABLE ROW LEVEL SECURITY;
 
@@ -792,6 +866,8 @@ GRANT SELECT ON TABLE public.client_configs TO orbitbot_ai;
 GRANT SELECT,INSERT ON TABLE public.client_events TO orbitbot_ai;
 GRANT SELECT,DELETE ON TABLE public.client_events TO orbitbot_gateway;
 GRANT SELECT,DELETE ON TABLE public.client_events TO orbitbot_operator;
+
+GRANT UPDATE(contact) ON TABLE public.client_events TO orbitbot_gateway;
 
 GRANT SELECT ON TABLE public.clients TO orbitbot_gateway;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.clients TO orbitbot_operator;
@@ -824,6 +900,8 @@ GRANT SELECT,DELETE ON TABLE public.exchanges TO orbitbot_operator;
 GRANT SELECT,INSERT ON TABLE public.exchanges TO orbitbot_ai;
 GRANT SELECT,INSERT,DELETE ON TABLE public.exchanges TO orbitbot_gateway;
 
+GRANT UPDATE(contact) ON TABLE public.exchanges TO orbitbot_gateway;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO orbitbot_gateway;
 GRANT SELECT,DELETE,UPDATE ON TABLE public.messages TO orbitbot_operator;
 
@@ -855,6 +933,9 @@ GRANT SELECT ON TABLE public.reservations TO orbitbot_operator;
 GRANT SELECT ON TABLE public.restores TO orbitbot_gateway;
 GRANT SELECT ON TABLE public.restores TO orbitbot_operator;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sends TO orbitbot_gateway;
+GRANT SELECT,DELETE,UPDATE ON TABLE public.sends TO orbitbot_operator;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.spending TO orbitbot_ai;
 GRANT SELECT ON TABLE public.spending TO orbitbot_gateway;
 GRANT SELECT ON TABLE public.spending TO orbitbot_operator;
@@ -862,6 +943,12 @@ GRANT SELECT ON TABLE public.spending TO orbitbot_operator;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.summaries TO orbitbot_ai;
 GRANT SELECT,DELETE ON TABLE public.summaries TO orbitbot_gateway;
 GRANT SELECT,DELETE ON TABLE public.summaries TO orbitbot_operator;
+
+GRANT UPDATE(contact) ON TABLE public.summaries TO orbitbot_gateway;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.turn_changes TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.turn_changes TO orbitbot_ai;
+GRANT SELECT,DELETE ON TABLE public.turn_changes TO orbitbot_operator;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.turns TO orbitbot_gateway;
 GRANT SELECT,DELETE,UPDATE ON TABLE public.turns TO orbitbot_operator;

@@ -26,6 +26,7 @@ from orbitbot.contracts.messages import PostMessage
 from orbitbot.contracts.pairing import PairingEvent, RequestPhoneCode
 from orbitbot.contracts.people import Facts, PauseRequest
 from orbitbot.contracts.reports import Reports
+from orbitbot.contracts.sending import SendRequest
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.contracts.trying import Draft, ProviderKey, QuestionSet, TestChat
 from orbitbot.contracts.versions import PatchClient
@@ -56,6 +57,7 @@ _DECODED: Final = (
     PatchClient,
     Facts,
     PauseRequest,
+    SendRequest,
     TestChat,
     QuestionSet,
     Draft,

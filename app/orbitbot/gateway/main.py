@@ -31,6 +31,8 @@ from orbitbot.dashboard.pair import CountVisit, PairPages, pair_routes
 from orbitbot.fleet.commands import CommandCounts, CommandService
 from orbitbot.fleet.leases import Leases
 from orbitbot.fleet.routes import fleet_routes
+from orbitbot.fleet.sending import SendService
+from orbitbot.fleet.sending_routes import sending_routes
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.errors import NotFound, Unavailable
 from orbitbot.foundation.live import Live
@@ -84,6 +86,7 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
     configurations = ConfigurationService(
         database, ai.check_plugins, lambda client: commands.give(client, RefreshSettings(), author=AUTHOR)
     )
+    sending = SendService(database, live)
     pairing = PairingService(database, live, commands)
     links = PairingLinks(database, settings.public_url)
     limiter = Limiter(pool)
@@ -154,6 +157,7 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
             client_routes(clients, accounts, configurations, live),
             configuration_routes(configurations),
             fleet_routes(commands, Leases(operator_database)),
+            sending_routes(sending),
             pairing_routes(pairing, links, clients),
             people_routes(people),
             assistant_routes(ai),

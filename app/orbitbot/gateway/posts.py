@@ -13,9 +13,9 @@ from orbitbot.conversations.models import LedgerMessage, NewTurn, Origin
 from orbitbot.conversations.service import check_id, check_time
 from orbitbot.foundation.bodies import content_type, decode_json
 from orbitbot.foundation.errors import InvalidInput, MalformedRequest, TooLarge, UnsupportedMedia
+from orbitbot.foundation.forms import Part, read_multipart
 from orbitbot.foundation.text import check_strings
 from orbitbot.foundation.web import AnyRequest
-from orbitbot.gateway.forms import Part, read_multipart
 from orbitbot.gateway.runner import Job
 from orbitbot.gateway.services import VoiceNote
 
@@ -98,6 +98,10 @@ def make_job(client_id: str, turn: str, origin: Origin, post: Post, *, muted: bo
     if body.from_ or origin == "bot":
         check_id(body.from_, "from")
     _check_members(body.members)
+    if len(body.replaces) > MAX_MEMBERS:
+        raise InvalidInput("replaces", f"has {len(body.replaces)} turns, at most {MAX_MEMBERS} are allowed")
+    for index, replaced in enumerate(body.replaces):
+        check_id(replaced, f"replaces[{index}]")
     _check_notes(post, origin)
     state, reason = _first_state(post, origin, muted=muted)
     new = NewTurn(
@@ -111,6 +115,7 @@ def make_job(client_id: str, turn: str, origin: Origin, post: Post, *, muted: bo
         messages=_ledger_messages(body, turn, "voice" if post.notes else body.type),
         state=state,
         reason=reason,
+        replaces=tuple(body.replaces),
     )
     return Job(new=new, members=tuple(body.members), notes=post.notes)
 
@@ -181,7 +186,10 @@ def _ledger_messages(body: PostMessage, turn: str, kind: str) -> tuple[LedgerMes
 
 
 def _fingerprint(post: Post) -> bytes:
-    digest = hashlib.sha256(msgspec.json.encode(post.body))
+    fields = msgspec.to_builtins(post.body)
+    if not post.body.replaces:  # a post as releases before this field made it keeps its fingerprint
+        del fields["replaces"]
+    digest = hashlib.sha256(msgspec.json.encode(fields))
     for name in sorted(post.notes):
         digest.update(name.encode() + b"\0" + hashlib.sha256(post.notes[name].content).digest())
     return digest.digest()

@@ -20,12 +20,12 @@ from orbitbot.conversations.service import check_id
 from orbitbot.foundation import errors
 from orbitbot.foundation.bodies import content_type, read_json
 from orbitbot.foundation.errors import InvalidInput, MalformedRequest, OrbitBotError, UnsupportedMedia
+from orbitbot.foundation.forms import MAX_MULTIPART, read_multipart
 from orbitbot.foundation.names import check_client_id
 from orbitbot.foundation.text import check_strings
 from orbitbot.foundation.web import COUNTS_FAILURES, PROBLEM_MEDIA_TYPE, AnyRequest, require
 from orbitbot.gateway.access import Policies
 from orbitbot.gateway.audio_length import audio_seconds
-from orbitbot.gateway.forms import MAX_MULTIPART, read_multipart
 from orbitbot.gateway.limits import Limiter
 from orbitbot.gateway.posts import AUDIO, MAX_TEXT, make_job, read_post, turn_id
 from orbitbot.gateway.runner import TurnRunner

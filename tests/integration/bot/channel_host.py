@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ from orbitbot.bot.channels.channel import (
     NotSent,
     Observer,
     Outbound,
+    OutreachLocked,
     Receive,
     Undeliverable,
     UnusableEvent,
@@ -42,6 +43,7 @@ _ERRORS = {
         MediaUnavailable,
         NotPossible,
         NotSent,
+        OutreachLocked,
         Undeliverable,
         UnusableEvent,
         JournalUnavailable,
@@ -57,6 +59,7 @@ class Told(msgspec.Struct, omit_defaults=True):
     state: tuple[BotState, str, float | None] | None = None
     account: tuple[str, float | None] | None = None
     pairing: PairingEvent | None = None
+    receipt: tuple[list[str], Literal["delivered", "read"]] | None = None
 
 
 class HostedChannel:
@@ -115,11 +118,17 @@ class HostedChannel:
             self._process.kill()
             await self._end()
 
-    async def send(self, message: Outbound) -> None:
-        await self._ask("send", msgspec.to_builtins(message))
+    async def send(self, message: Outbound) -> str:
+        return str(await self._ask("send", msgspec.to_builtins(message)))
+
+    async def mark_read(self, chat: str) -> None:
+        await self._ask("mark_read", chat)
+
+    async def has_account(self, number: str) -> bool:
+        return bool(await self._ask("has_account", number))
 
     async def fate(self, message: Outbound, since: float) -> Fate:
-        told: Fate = (await self._ask("fate", [msgspec.to_builtins(message), since]))["fate"]
+        told: Fate = await self._ask("fate", [msgspec.to_builtins(message), since])
         return told
 
     async def typing(self, chat: str, *, active: bool) -> None:
@@ -144,10 +153,11 @@ class HostedChannel:
         async with self._one_at_a_time, asyncio.timeout(TIMEOUT):
             writer.write(msgspec.json.encode([name, argument]) + b"\n")
             answer = msgspec.json.decode(await reader.readline())
-        if isinstance(answer, list):
-            kind, detail = answer
+        returned, error = answer
+        if error:
+            kind, detail = error
             raise _ERRORS.get(kind, RuntimeError)(detail)
-        return answer
+        return returned
 
     async def _listen(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, receive: Receive, observer: Observer
@@ -165,6 +175,8 @@ class HostedChannel:
                     observer.set_account(number, phone_seen_at=seen_at)
                 elif told.pairing is not None:
                     observer.pairing(told.pairing)
+                elif told.receipt is not None:
+                    observer.receipt(*told.receipt)
         finally:
             writer.close()
 
@@ -213,6 +225,9 @@ class _Reporter:
     def pairing(self, event: PairingEvent) -> None:
         self.tell(Told(pairing=event))
 
+    def receipt(self, message_ids: list[str], state: Literal["delivered", "read"]) -> None:
+        self.tell(Told(receipt=(message_ids, state)))
+
     def receive(self, event: InboundEvent) -> None:
         self.tell(Told(event=event))
         verdict = self._answers.readline().decode().strip()
@@ -230,13 +245,17 @@ async def _serve(directory: Path, commands: socket.socket, events: socket.socket
     reader, writer = await asyncio.open_connection(sock=commands)
     while line := await reader.readline():
         name, argument = msgspec.json.decode(line)
-        answer: Any = None
+        returned, failure = None, None
         try:
             match name:
                 case "send":
-                    await channel.send(msgspec.convert(argument, Outbound))
+                    returned = await channel.send(msgspec.convert(argument, Outbound))
                 case "fate":
-                    answer = {"fate": await channel.fate(msgspec.convert(argument[0], Outbound), argument[1])}
+                    returned = await channel.fate(msgspec.convert(argument[0], Outbound), argument[1])
+                case "mark_read":
+                    await channel.mark_read(argument)
+                case "has_account":
+                    returned = await channel.has_account(argument)
                 case "typing":
                     await channel.typing(argument[0], active=argument[1])
                 case "fetch_media":
@@ -246,8 +265,8 @@ async def _serve(directory: Path, commands: socket.socket, events: socket.socket
                 case _:
                     await getattr(channel, name)()
         except Exception as error:  # noqa: BLE001  (told to the test)
-            answer = [type(error).__name__, str(error)]
-        writer.write(msgspec.json.encode(answer) + b"\n")
+            failure = [type(error).__name__, str(error)]
+        writer.write(msgspec.json.encode([returned, failure]) + b"\n")
         await writer.drain()
         if name == "stop":
             os._exit(0)  # as `orbitbot bot` does when neonize's threads do not end

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from orbitbot.bot.models import Content
 from tests.integration.bot.channel_host import HostedChannel
-from tests.unit.bot.channel_contract import ChannelContract
+from tests.unit.bot.channel_contract import Arrived, ChannelContract
+from tests.whatsapp import messages
 from tests.whatsapp.handle import WhatsApp
 from tests.whatsapp.linking import link
 
@@ -33,8 +35,40 @@ class NeonizeSide:
     def record(self, note: bytes, message_id: str) -> None:
         self.whatsapp.record(BOT, self.contact, note, message_id=message_id)
 
+    def show(self, content: Content, message_id: str, text: str = "") -> None:
+        makers = {
+            "location": lambda: messages.place(
+                *(content.position or (0.0, 0.0)), content.name, content.detail
+            ),
+            "contact": lambda: messages.card(content.name, content.detail),
+            "document": lambda: messages.document(content.name, content.detail, text),
+            "sticker": messages.sticker,
+            "poll": lambda: messages.poll(content.name, *content.detail.split(" / ")),
+        }
+        self.whatsapp.say_raw(BOT, self.contact, makers[content.kind](), message_id=message_id)
+
+    def change(self, message_id: str, text: str) -> None:
+        chat = f"{BOT}@s.whatsapp.net"
+        made = messages.edit(message_id, chat, text) if text else messages.deletion(message_id, chat)
+        self.whatsapp.say_raw(BOT, self.contact, made)
+
     def received(self) -> list[str]:
         return [each.text for each in self.whatsapp.sent(BOT) if each.to == self.contact]
+
+    def arrived(self) -> list[Arrived]:
+        return [
+            Arrived(
+                type=("voice" if each.name == "voice" else "audio") if each.kind == "audio" else each.kind,
+                text=each.text,
+                quote=each.quote,
+                target=each.target,
+                file=each.media,
+                file_name=each.name if each.kind == "document" else "",
+                position=each.position,
+            )
+            for each in self.whatsapp.sent(BOT)
+            if each.to == self.contact
+        ]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from orbitbot.bot.channels.neonize_events import Ignored, read_message, read_poison, read_undecryptable
-from orbitbot.bot.models import InboundEvent
+from orbitbot.bot.models import Content, InboundEvent, Quoted
 from tests.whatsapp.boundary import SITE
 
 ANA, LID = "5521988887777", "95521988887777"
@@ -95,15 +95,72 @@ def test_words_are_found_wherever_they_stand(neonize, message, text) -> None:  #
 
 
 @pytest.mark.parametrize(
-    "name", ["stickerMessage", "locationMessage", "contactMessage", "pollCreationMessage"]
+    ("name", "content", "expected"),
+    [
+        ("imageMessage", {}, Content(kind="image")),
+        ("stickerMessage", {}, Content(kind="sticker")),
+        (
+            "locationMessage",
+            {"degreesLatitude": 1.5, "degreesLongitude": -2.5, "name": "Praça"},
+            Content(kind="location", name="Praça", position=(1.5, -2.5)),
+        ),
+        ("contactMessage", {"displayName": "Beto"}, Content(kind="contact", name="Beto")),
+        (
+            "documentMessage",
+            {"fileName": "a.pdf", "mimetype": "application/pdf"},
+            Content(kind="document", name="a.pdf", detail="application/pdf"),
+        ),
+        ("pollCreationMessage", {"name": "Quando?"}, Content(kind="poll", name="Quando?")),
+        ("reactionMessage", {"text": "👍"}, Content(kind="reaction", name="👍")),
+    ],
 )
-def test_what_nobody_reads_is_said_to_be_so(neonize, name) -> None:  # type: ignore[no-untyped-def]
-    assert read_message(event(neonize, message={name: {}})).kind == "unsupported"
+def test_what_has_no_words_says_what_it_is(neonize, name, content, expected) -> None:  # type: ignore[no-untyped-def]
+    read = read_message(event(neonize, message={name: content}))
+    assert (read.kind, read.text, read.content) == ("message", "", expected)
+
+
+def test_what_nobody_reads_is_said_to_be_so(neonize) -> None:  # type: ignore[no-untyped-def]
+    assert read_message(event(neonize, message={"productMessage": {}})).kind == "unsupported"
+
+
+@pytest.mark.parametrize("wrapped", ["as it is", "in another"])
+def test_an_edit_names_its_message(neonize, wrapped) -> None:  # type: ignore[no-untyped-def]
+    protocol = {"key": {"ID": "M0"}, "type": 14, "editedMessage": {"conversation": "outro"}}
+    message = {"protocolMessage": protocol}
+    if wrapped == "in another":
+        message = {"editedMessage": {"message": message}}
+    read = read_message(event(neonize, message=message))
+    assert (read.kind, read.target, read.text) == ("edit", "M0", "outro")
+
+
+def test_a_deletion_names_its_message(neonize) -> None:  # type: ignore[no-untyped-def]
+    message = {"protocolMessage": {"key": {"ID": "M0"}, "type": 0}}
+    read = read_message(event(neonize, message=message))
+    assert (read.kind, read.target, read.text) == ("deletion", "M0", "")
+    with pytest.raises(Ignored):
+        read_message(event(neonize, message=message, source={"IsFromMe": True}))
+
+
+def test_who_is_meant_in_a_group(neonize) -> None:  # type: ignore[no-untyped-def]
+    group = {"chat": ("1203", "g.us"), "source": {"IsGroup": True}}
+    own = frozenset({"5511", "95511"})
+    mention = {"extendedTextMessage": {"text": "@bot", "contextInfo": {"mentionedJID": ["95511@lid"]}}}
+    context = {
+        "stanzaID": "S1",
+        "participant": "5511:3@s.whatsapp.net",
+        "quotedMessage": {"conversation": "sim"},
+    }
+    reply = {"extendedTextMessage": {"text": "e hoje?", "contextInfo": context}}
+    assert read_message(event(neonize, message=mention, **group), own=own).addressed
+    answered = read_message(event(neonize, message=reply, **group), own=own)
+    assert (answered.addressed, answered.quoted) == (True, Quoted(id="S1", text="sim", own=True))
+    assert not read_message(event(neonize, message=reply, **group), own=frozenset({"5522"})).addressed
+    assert not read_message(event(neonize, **group), own=own).addressed
 
 
 @pytest.mark.parametrize(
     "message",
-    [{}, {"reactionMessage": {"text": "👍"}}, {"protocolMessage": {}}, {"senderKeyDistributionMessage": {}}],
+    [{}, {"protocolMessage": {}}, {"senderKeyDistributionMessage": {}}],
 )
 def test_what_nobody_wrote_is_ignored(neonize, message) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(Ignored):

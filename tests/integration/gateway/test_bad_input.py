@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from orbitbot.gateway.forms import MAX_AUDIO, MAX_MULTIPART
+from orbitbot.foundation.forms import MAX_AUDIO, MAX_MULTIPART
 from tests.support.gateway import Client, Gateways, answer_of, problem_of
 
 MEMBER: dict[str, Any] = {"id": "m1", "type": "text", "sentAt": 1.7e9, "journaledAt": 1.7e9, "text": "x"}

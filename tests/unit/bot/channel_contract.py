@@ -7,15 +7,38 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
+import msgspec
 import pytest
 
 from orbitbot.bot.channels.channel import Channel, Outbound, UnusableEvent
 from orbitbot.bot.journal import JournalUnavailable
-from orbitbot.bot.models import InboundEvent
+from orbitbot.bot.models import Content, InboundEvent
 from orbitbot.contracts.bot import BotState
+from orbitbot.contracts.commands import SendType
 from orbitbot.contracts.pairing import PairingEvent
+
+
+class Arrived(msgspec.Struct, kw_only=True):
+    """A message as the contact has it."""
+
+    type: str
+    text: str = ""
+    quote: str = ""
+    target: str = ""
+    file: bytes = b""
+    file_name: str = ""
+    position: tuple[float, float] | None = None
+
+
+CONTENTS = [
+    Content(kind="location", name="Praça", detail="Rua A, 1", position=(-23.5, -46.25)),
+    Content(kind="contact", name="Beto", detail="5521977776666"),
+    Content(kind="document", name="nota.pdf", detail="application/pdf"),
+    Content(kind="sticker"),
+    Content(kind="poll", name="Que dia?", detail="sexta / sábado"),
+]
 
 
 class ChannelUnderTest(Protocol):
@@ -36,8 +59,20 @@ class ChannelUnderTest(Protocol):
         """The contact sends a voice note."""
         ...
 
+    def show(self, content: Content, message_id: str, text: str = "") -> None:
+        """The contact sends what is more than text, or none."""
+        ...
+
+    def change(self, message_id: str, text: str) -> None:
+        """The contact edits a message; an empty text takes it back."""
+        ...
+
     def received(self) -> list[str]:
         """The texts that have reached the contact."""
+        ...
+
+    def arrived(self) -> list[Arrived]:
+        """Everything that has reached the contact."""
         ...
 
 
@@ -51,6 +86,7 @@ class Bot:
         self.until: float | None = None
         self.number = ""
         self.pairings: list[PairingEvent] = []
+        self.receipts: list[tuple[list[str], str]] = []
         self.answers: Callable[[InboundEvent], None] = lambda event: None
 
     def receive(self, event: InboundEvent) -> None:
@@ -69,6 +105,9 @@ class Bot:
     def pairing(self, event: PairingEvent) -> None:
         self.pairings.append(event)
 
+    def receipt(self, message_ids: list[str], state: Literal["delivered", "read"]) -> None:
+        self.receipts.append((message_ids, state))
+
     async def wait_until_connected(self) -> None:
         async with asyncio.timeout(60):
             while ("connected", "") not in self.states:  # noqa: ASYNC110  (as below)
@@ -79,6 +118,10 @@ class Bot:
             while len(self.events) < count:  # noqa: ASYNC110  (events come from outside the loop)
                 await asyncio.sleep(0.01)
         return self.events
+
+
+def _outbound(side: ChannelUnderTest, type_: SendType, **more: Any) -> Outbound:
+    return Outbound(**{"send_id": f"s-{type_}", "chat": side.contact, "text": "", "type": type_} | more)
 
 
 class ChannelContract:
@@ -201,6 +244,63 @@ class ChannelContract:
         await channel.send(message)
         await channel.stop()
         assert side.received() == ["uma vez"] * (1 if side.channel.idempotent_send else 3)
+
+    @pytest.mark.parametrize("content", CONTENTS, ids=[each.kind for each in CONTENTS])
+    async def test_what_is_no_text_says_what_it_is(
+        self, side: ChannelUnderTest, bot: Bot, content: Content
+    ) -> None:
+        side.show(content, "C1")
+        (event,) = await bot.wait_for_events(1)
+        assert (event.kind, event.type, event.text, event.content) == ("message", "text", "", content)
+
+    async def test_words_beside_a_document_are_its_text(self, side: ChannelUnderTest, bot: Bot) -> None:
+        document = Content(kind="document", name="nota.pdf", detail="application/pdf")
+        side.show(document, "C1", "está certo?")
+        (event,) = await bot.wait_for_events(1)
+        assert (event.text, event.content) == ("está certo?", document)
+
+    async def test_an_edit_and_a_deletion_name_their_message(self, side: ChannelUnderTest, bot: Bot) -> None:
+        side.say("às 5", "M1")
+        side.change("M1", "às 6")
+        side.change("M1", "")
+        _, edit, deletion = await bot.wait_for_events(3)
+        assert (edit.kind, edit.target, edit.text, edit.sender) == ("edit", "M1", "às 6", side.contact)
+        assert (deletion.kind, deletion.target, deletion.text) == ("deletion", "M1", "")
+
+    async def test_files_arrive_as_they_were(self, side: ChannelUnderTest, bot: Bot, tmp_path: Path) -> None:
+        file = tmp_path / "file"
+        file.write_bytes(b"OggS" + bytes(range(256)) * 40)
+        path, types = str(file), ("voice", "audio", "image", "document")
+        for type_ in types:
+            more = {"file": path, "file_name": "nota.pdf" if type_ == "document" else "", "media_type": "a/b"}
+            await side.channel.send(_outbound(side, type_, **more))
+        assert [(each.type, each.file) for each in side.arrived()] == [
+            (each, file.read_bytes()) for each in types
+        ]
+        assert side.arrived()[-1].file_name == "nota.pdf"
+
+    async def test_a_place_arrives(self, side: ChannelUnderTest, bot: Bot) -> None:
+        await side.channel.send(_outbound(side, "location", text="Praça", latitude=-23.5, longitude=-46.25))
+        (place,) = side.arrived()
+        assert (place.type, place.text, place.position) == ("location", "Praça", (-23.5, -46.25))
+
+    async def test_a_reply_and_a_reaction_name_their_message(self, side: ChannelUnderTest, bot: Bot) -> None:
+        side.say("oi", "M1")
+        await bot.wait_for_events(1)
+        quoted = {"quote": "M1", "quoted_sender": side.contact, "quoted_text": "oi"}
+        assert await side.channel.send(_outbound(side, "text", text="olá", **quoted))
+        await side.channel.send(_outbound(side, "reaction", text="👍", target="M1"))
+        reply, reaction = side.arrived()
+        assert (reply.text, reply.quote) == ("olá", "M1")
+        assert (reaction.type, reaction.text, reaction.target) == ("reaction", "👍", "M1")
+
+    async def test_a_chat_is_marked_as_read_and_a_number_looked_up(
+        self, side: ChannelUnderTest, bot: Bot
+    ) -> None:
+        side.say("oi", "M1")
+        await bot.wait_for_events(1)
+        await side.channel.mark_read(side.contact)
+        assert await side.channel.has_account(side.contact)
 
     async def test_typing_never_fails(self, side: ChannelUnderTest, bot: Bot) -> None:
         await side.channel.typing(side.contact, active=True)

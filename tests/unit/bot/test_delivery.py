@@ -46,7 +46,7 @@ def test_in_a_group_the_first_part_quotes_the_message_it_answers(tmp_path: Path)
         life = Life(
             tmp_path, channel, gateway, BotSettings(answer_groups=True, typing_characters_per_second=0)
         )
-        life.receive(text(0, chat="777@g.us", group=True))
+        life.receive(text(0, chat="777@g.us", group=True, addressed=True))
         await life.finish()
         assert [(each.chat, each.quote) for each in channel.arrived] == [
             ("777@g.us", "5511.0"),

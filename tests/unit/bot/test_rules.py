@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orbitbot.bot.models import InboundEvent
+from orbitbot.bot.models import Content, InboundEvent
 from orbitbot.bot.rules import set_aside_reason
 from orbitbot.contracts.bot import BotSettings
 
@@ -30,7 +30,14 @@ def test_an_ordinary_message_is_answered() -> None:
     ("changes", "settings", "expected"),
     [
         ({"group": True}, BotSettings(), "group"),
-        ({"group": True}, BotSettings(answer_groups=True), None),
+        ({"group": True}, BotSettings(answer_groups=True), "group"),
+        ({"group": True, "addressed": True}, BotSettings(answer_groups=True), None),
+        ({"group": True, "addressed": True}, BotSettings(), "group"),
+        ({"content": Content(kind="image")}, BotSettings(), None),
+        ({"content": Content(kind="image")}, BotSettings(answer_kinds=()), "not_answered"),
+        ({"content": Content(kind="image"), "text": "a legenda"}, BotSettings(answer_kinds=()), None),
+        ({"content": Content(kind="reaction", name="👍")}, BotSettings(), "not_answered"),
+        ({"content": Content(kind="reaction", name="👍")}, BotSettings(answer_kinds=("reaction",)), None),
         ({"kind": "status"}, BotSettings(), "status_broadcast"),
         ({"kind": "own"}, BotSettings(), "own_message"),
         ({"kind": "history"}, BotSettings(), "history"),

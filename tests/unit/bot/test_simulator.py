@@ -9,9 +9,10 @@ import msgspec
 import pytest
 
 from orbitbot.bot.channels.channel import Outbound
-from orbitbot.bot.channels.simulator import OUTBOX_AGE, SimulatorChannel, SimulatorSent
+from orbitbot.bot.channels.simulator import OUTBOX_AGE, SimulatorChannel, SimulatorMessage, SimulatorSent
 from orbitbot.bot.channels.simulator_phone import NoAnswer, SimulatorPhone
-from tests.unit.bot.channel_contract import Bot, ChannelContract
+from orbitbot.bot.models import Content
+from tests.unit.bot.channel_contract import Arrived, Bot, ChannelContract
 
 
 class SimulatorSide:
@@ -32,8 +33,37 @@ class SimulatorSide:
     def record(self, note: bytes, message_id: str) -> None:
         self.phone.voice(note, message_id=message_id)
 
+    def show(self, content: Content, message_id: str, text: str = "") -> None:
+        self.phone.drop(
+            SimulatorMessage(
+                id=message_id,
+                from_=self.contact,
+                type="text",
+                sent_at=time.time(),
+                text=text,
+                content=content,
+            )
+        )
+
+    def change(self, message_id: str, text: str) -> None:
+        self.phone.edit(message_id, text)
+
     def received(self) -> list[str]:
         return [each.text for each in self.phone.received()]
+
+    def arrived(self) -> list[Arrived]:
+        return [
+            Arrived(
+                type=each.type,
+                text=each.text,
+                quote=each.quote or "",
+                target=each.target,
+                file=(self.directory / "outbox" / each.file).read_bytes() if each.file else b"",
+                file_name=each.file_name,
+                position=(each.latitude, each.longitude) if each.type == "location" else None,
+            )
+            for each in self.phone.received()
+        ]
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ class RecordingChannel:
 
     async def stop(self) -> None: ...
 
-    async def send(self, message: Outbound) -> None:
+    async def send(self, message: Outbound) -> str:
         await asyncio.sleep(self.latency)
         trouble = self.trouble.pop(message.send_id, "")
         if trouble == "refused":
@@ -63,6 +63,7 @@ class RecordingChannel:
         if trouble == "broken":
             raise RuntimeError("the library lost the connection after it had sent")
         await asyncio.sleep(self.latency)
+        return message.send_id
 
     async def fate(self, message: Outbound, since: float) -> Fate:
         self.asked.append(since)
@@ -142,6 +143,7 @@ class Life:
             settings=lambda: self.settings,
             on_pending=self.turns.notify,
             on_report=self.reports.notify,
+            on_ended=self.turns.turn_ended,
             now=virtual_now,
         )
         self._reporting = asyncio.create_task(self.reports.run())

@@ -8,6 +8,7 @@ import msgspec
 
 from orbitbot.bot.models import InboundEvent
 from orbitbot.contracts.bot import BotState
+from orbitbot.contracts.commands import SendType
 from orbitbot.contracts.pairing import PairingEvent
 from orbitbot.foundation.errors import OrbitBotError, Unavailable
 
@@ -35,6 +36,10 @@ class Observer(Protocol):
         """Something happened on the way to a linked phone. The first round begins by itself at `start`."""
         ...
 
+    def receipt(self, message_ids: list[str], state: Literal["delivered", "read"]) -> None:
+        """A contact's phone has these messages, or the contact has read them."""
+        ...
+
 
 class NotPossible(OrbitBotError):
     """The channel cannot do what a command asks for; the detail says why."""
@@ -48,6 +53,13 @@ class NotSent(Unavailable):
 
     problem = "not-sent"
     title = "The channel could not take the message for the moment"
+
+
+class OutreachLocked(NotSent):
+    """The network lets the bot's number write to nobody, or not to this contact, for some time."""
+
+    problem = "outreach-locked"
+    title = "The network lets this number open no conversation now"
 
 
 class Undeliverable(OrbitBotError):
@@ -87,7 +99,12 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         send_id: the same for every attempt to send this message.
+        type: a `read` or `typing` of `contracts.commands.SendType` is no message.
+        text: a file's caption, a place's name, a reaction's emoji (empty: none any more).
         quote: id of the message that it answers, shown quoted where the channel can.
+        quoted_sender, quoted_text: of that message, where they are known.
+        target: id of the message that a reaction is to; `target_own`: the bot wrote that.
+        file: path of the file to send; its recipient sees it as `file_name`.
         part: which of the answer's `parts` messages it is, from 1.
     """
 
@@ -97,6 +114,17 @@ class Outbound(msgspec.Struct, frozen=True, kw_only=True):
     quote: str | None = None
     part: int = 1
     parts: int = 1
+    type: SendType = "text"
+    quoted_sender: str = ""
+    quoted_text: str = ""
+    target: str = ""
+    target_own: bool = False
+    file: str = ""
+    file_name: str = ""
+    media_type: str = ""
+    latitude: float = 0.0
+    longitude: float = 0.0
+    address: str = ""
 
 
 class Channel(Protocol):
@@ -124,8 +152,8 @@ class Channel(Protocol):
         """Deliver nothing more. An event not yet taken stays with the channel."""
         ...
 
-    async def send(self, message: Outbound) -> None:
-        """Send one message; returns when the channel has it.
+    async def send(self, message: Outbound) -> str:
+        """Send one message; returns the network's id of it when the channel has it.
 
         Raises:
             NotSent: it certainly did not leave. After any exception but these two it may have.
@@ -146,6 +174,18 @@ class Channel(Protocol):
 
     async def typing(self, chat: str, *, active: bool) -> None:
         """Show the contact that an answer is being typed, or no longer is. Never raises."""
+        ...
+
+    async def mark_read(self, chat: str) -> None:
+        """Show the contact that everything they have written is read. Never raises."""
+        ...
+
+    async def has_account(self, number: str) -> bool:
+        """Whether a phone number (digits) can be written to on this network.
+
+        Raises:
+            NotSent: it cannot be found out now.
+        """
         ...
 
     async def fetch_media(self, source: bytes, target: Path) -> None:

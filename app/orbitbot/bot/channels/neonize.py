@@ -17,7 +17,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -32,6 +32,7 @@ from orbitbot.bot.channels.channel import (
     NotSent,
     Observer,
     Outbound,
+    OutreachLocked,
     Receive,
     Undeliverable,
     UnusableEvent,
@@ -64,6 +65,8 @@ PHONE_SILENT: Final = 10 * 86_400.0  # seconds without a sign of life of the pho
 HANG_TIME: Final = 10.0  # seconds that a session may take to end before the process gives itself up
 UNREAD_PER_CHAT: Final = 50  # messages that are marked as read together
 OUTREACH_LOCKED: Final = 463  # WhatsApp's error: this account may not write to this contact now
+# Types of neonize's receipts that tell something of the bot's own messages.
+_RECEIPTS: Final[dict[int, Literal["delivered", "read"]]] = {1: "delivered", 4: "read", 6: "read"}
 LOCK_TIME: Final = 900.0  # seconds before such a contact is written to again
 REPLACED_PAUSE: Final = 60.0  # seconds before a session that another process has opened is taken back
 RECEIPT_WAIT: Final = 10.0  # seconds after a connection in which receipts that waited for it have come
@@ -144,6 +147,7 @@ class NeonizeChannel:
         self._lost_at: float | None = None
         self._deaf_restart_at = float("-inf")
         self._replaced = 0
+        self._lid = ""  # the number's other name; groups mention it by that
         self._locked: dict[str, float] = {}
         self._unread: dict[str, deque[tuple[str, Any, Any]]] = defaultdict(
             lambda: deque(maxlen=UNREAD_PER_CHAT)
@@ -167,8 +171,8 @@ class NeonizeChannel:
             self._life = None
         await self._end_session()
 
-    async def send(self, message: Outbound) -> None:
-        """Send one message.
+    async def send(self, message: Outbound) -> str:
+        """Send one message; returns WhatsApp's id of it.
 
         Raises:
             NotSent: it has not left.
@@ -177,16 +181,18 @@ class NeonizeChannel:
         if self._state not in {"connected", "restricted"}:
             raise NotSent(f"WhatsApp is not connected ({self._state})")
         if (locked := self._locked.get(message.chat, 0.0) - time.time()) > 0:
-            raise NotSent("WhatsApp lets this number write to this contact later", retry_after=locked)
+            raise OutreachLocked("WhatsApp lets this number write to this contact later", retry_after=locked)
         await self._mark_read(message.chat)
         try:
-            await self._call("send", lambda client: calls.send(client, message))
+            own = self._file.phone.number
+            message_id: str = await self._call("send", lambda client: calls.send(client, message, own))
         except SessionOver as error:
             raise NotSent(str(error)) from error
         except Exception as error:
             self._explain(message, str(error))
             raise
         self._sent_at = _now()
+        return message_id
 
     async def fate(self, message: Outbound, since: float) -> Fate:
         """What became of earlier sends: by neonize's own record of their ids, and by the contact's receipts.
@@ -217,6 +223,25 @@ class NeonizeChannel:
         with suppress(Exception):  # a nicety: nothing depends on it
             async with asyncio.timeout(self._pace.answer):
                 await self._call("ask", lambda client: calls.show_typing(client, chat, active=active))
+
+    async def mark_read(self, chat: str) -> None:
+        """Mark what the contact wrote as read."""
+        if self._state in {"connected", "restricted"}:
+            await self._mark_read(chat)
+
+    async def has_account(self, number: str) -> bool:
+        """Whether a number is on WhatsApp.
+
+        Raises:
+            NotSent: WhatsApp was not to be asked.
+        """
+        if self._state not in {"connected", "restricted"}:
+            raise NotSent(f"WhatsApp is not connected ({self._state})")
+        try:
+            async with asyncio.timeout(self._pace.answer):
+                return bool(await self._call("ask", lambda client: calls.has_account(client, number)))
+        except Exception as error:
+            raise NotSent(f"WhatsApp was asked for the number: {error or 'no answer'}") from error
 
     async def fetch_media(self, source: bytes, target: Path) -> None:
         """Fetch a voice note.
@@ -482,9 +507,8 @@ class NeonizeChannel:
         self._set("connected")
         self._unlock()
         asyncio.get_running_loop().call_later(SETTLED, neonize_library.give_memory_back)
-        if not self._file.phone.number:
-            task = asyncio.create_task(self._learn_number(), name="neonize number")
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        task = asyncio.create_task(self._learn_number(), name="neonize number")
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _on_disconnected(self, _: Any) -> None:
         if self._state in {"connected", "restricted", "deaf"}:
@@ -501,7 +525,7 @@ class NeonizeChannel:
         self._heard()
         self._see_phone(event.Info.MessageSource, event.Info.Timestamp / 1000)
         try:
-            message = read_message(event, paired_at=self._file.phone.paired_at)
+            message = read_message(event, paired_at=self._file.phone.paired_at, own=self._own())
         except Ignored as error:
             log.debug("nothing to read", extra={"message_id": event.Info.ID, "parts": str(error)})
             return
@@ -520,6 +544,10 @@ class NeonizeChannel:
         if event.ReceiptType.Name(event.Type) in _ARRIVED:
             self._receipts.extend(event.MessageIDs)
             self._receipt_came.set()
+        state = _RECEIPTS.get(event.Type)
+        if state is not None and not event.MessageSource.IsFromMe:
+            ids = list(event.MessageIDs)
+            self._tell(lambda observer: observer.receipt(ids, state))
 
     def _on_loggedout(self, event: Any) -> None:
         self._forget_phone()
@@ -575,6 +603,9 @@ class NeonizeChannel:
 
     def _heard(self) -> None:
         self._heard_at = _now()
+
+    def _own(self) -> frozenset[str]:
+        return frozenset(filter(None, (self._file.phone.number, self._lid)))
 
     def _see_phone(self, source: Any, at: float) -> None:
         if source.IsFromMe and source.Sender.Device == 0 and self._file.seen(at):
@@ -646,7 +677,9 @@ class NeonizeChannel:
         if code == OUTREACH_LOCKED:
             self._locked[message.chat] = time.time() + LOCK_TIME
             self._unlock()
-            raise NotSent("WhatsApp lets this number write to this contact later", retry_after=LOCK_TIME)
+            raise OutreachLocked(
+                "WhatsApp lets this number write to this contact later", retry_after=LOCK_TIME
+            )
         if code in calls.REFUSED_FOR_GOOD:
             raise Undeliverable(f"WhatsApp refuses the message: {code}", f"whatsapp-{code}")
         if code or calls.has_not_left(error):
@@ -660,8 +693,10 @@ class NeonizeChannel:
 
     async def _learn_number(self) -> None:
         device = await self._call("ask", lambda client: client.get_me())
-        self._file.know(device.JID.User)
-        self._tell_account()
+        self._lid = device.LID.User
+        if not self._file.phone.number:
+            self._file.know(device.JID.User)
+            self._tell_account()
 
     async def _mark_read(self, chat: str) -> None:
         unread = self._unread.pop(chat, None)

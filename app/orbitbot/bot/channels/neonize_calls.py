@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from orbitbot.bot.channels.channel import Outbound
 from orbitbot.bot.channels.neonize_events import LID, to_address
+from orbitbot.bot.channels.neonize_outbound import UPLOADS, content_of
 
 # Answers of WhatsApp's to a message that will be the same however often it is sent.
 REFUSED_FOR_GOOD: Final = frozenset({400, 401, 403, 404, 406, 410})
@@ -52,14 +53,39 @@ def jid(chat: str) -> Any:
     )
 
 
-def send(client: Any, message: Outbound) -> None:
-    """Send a text. The library says nothing of when it left if it breaks off; see `ids_of_sends`."""
+def send(client: Any, message: Outbound, own: str) -> str:
+    """Send a message; returns its id. The library says nothing of when it left if it breaks off; see
+    `ids_of_sends`.
+
+    Args:
+        own: the bot's own number.
+    """
     from neonize import client as module  # noqa: PLC0415  (loaded by the session, not before)
 
+    file = {}
+    if message.type in UPLOADS:
+        file = _uploaded(client, Path(message.file), UPLOADS[message.type])
     _look_up_devices(client, message.chat)
-    text = module.Message(conversation=message.text)
-    text.messageContextInfo.messageSecret = _secret(message.send_id)
-    client.send_message(jid(message.chat), text)
+    content = module.Message(**content_of(message, file, own))
+    content.messageContextInfo.messageSecret = _secret(message.send_id)
+    return str(client.send_message(jid(message.chat), content).ID)
+
+
+def _uploaded(client: Any, path: Path, kind: str) -> dict[str, Any]:
+    """Upload a file encrypted; what a message says about it."""
+    from neonize.utils.enum import MediaType  # noqa: PLC0415
+
+    stored = client.upload(path.read_bytes(), getattr(MediaType, kind))
+    return {
+        "URL": stored.url, "directPath": stored.DirectPath, "mediaKey": stored.MediaKey,
+        "fileEncSHA256": stored.FileEncSHA256, "fileSHA256": stored.FileSHA256,
+        "fileLength": stored.FileLength,
+    }  # fmt: skip
+
+
+def has_account(client: Any, number: str) -> bool:
+    """Whether a number is on WhatsApp."""
+    return any(each.IsIn for each in client.is_on_whatsapp(f"+{number}"))
 
 
 def ids_of_sends(database: Path, send_id: str) -> list[str] | None:

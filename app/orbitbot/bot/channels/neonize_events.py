@@ -9,7 +9,15 @@ from typing import Any, Final
 
 import msgspec
 
-from orbitbot.bot.models import EventKind, InboundEvent, RemoteMedia
+from orbitbot.bot.channels.neonize_content import (
+    change_of,
+    content_of,
+    context_of,
+    is_own,
+    quoted_of,
+    text_of,
+)
+from orbitbot.bot.models import Content, EventKind, InboundEvent, Quoted, RemoteMedia
 from orbitbot.contracts.messages import MessageType
 
 PHONE: Final = "s.whatsapp.net"
@@ -21,7 +29,7 @@ _BROADCASTS: Final = frozenset({"broadcast", "newsletter"})
 # Parts of a message that carry others, or nothing that anybody wrote: by themselves they are no message.
 _SILENT_PARTS: Final = frozenset({
     "senderKeyDistributionMessage", "fastRatchetKeySenderKeyDistributionMessage", "messageContextInfo",
-    "protocolMessage", "reactionMessage", "encReactionMessage", "pollUpdateMessage", "keepInChatMessage",
+    "protocolMessage", "encReactionMessage", "pollUpdateMessage", "keepInChatMessage",
     "pinInChatMessage", "placeholderMessage", "stickerSyncRmrMessage", "secretEncryptedMessage",
     "scheduledCallEditMessage", "statusMentionMessage", "groupStatusMentionMessage", "albumMessage",
     "messageHistoryBundle", "messageHistoryNotice", "groupRootKeyShare", "rootSecretDistributeMessage",
@@ -46,16 +54,31 @@ def to_address(chat: str) -> Remote:
     return Remote(user, server or PHONE)
 
 
-def read_message(event: Any, *, paired_at: float = 0.0) -> InboundEvent:
+def read_message(event: Any, *, paired_at: float = 0.0, own: frozenset[str] = frozenset()) -> InboundEvent:
     """A message event of neonize's (`neonize.events.MessageEv`) as the bot's own.
 
     Args:
         paired_at: Unix time in seconds of the pairing; what was written before it is history.
+        own: the bot's own number and LID.
 
     Raises:
         Ignored: there is nothing in it to answer or to set aside.
     """
-    kind, text, media = _content(event.Message)
+    message = event.Message
+    if (change := change_of(message)) is not None:
+        if event.Info.MessageSource.IsFromMe:
+            raise Ignored("the bot's own number has changed a message")
+        target, text = change
+        kind: EventKind = "edit" if text else "deletion"
+        return _event(
+            event.Info, paired_at=paired_at, message_type="text", kind=kind, text=text, target=target
+        )
+    kind, text, content, media = _content(message)
+    if content is not None and content.kind == "reaction" and event.Info.MessageSource.IsFromMe:
+        raise Ignored("the bot's own number has reacted")
+    context = context_of(message)
+    mentioned = context is not None and any(is_own(each, own) for each in context.mentionedJID)
+    quoted = quoted_of(message, own)
     return _event(
         event.Info,
         paired_at=paired_at,
@@ -63,6 +86,9 @@ def read_message(event: Any, *, paired_at: float = 0.0) -> InboundEvent:
         text=text,
         remote_media=media,
         kind=kind,
+        content=content,
+        quoted=quoted,
+        addressed=mentioned or (quoted is not None and quoted.own),
     )
 
 
@@ -84,6 +110,10 @@ def _event(
     kind: EventKind,
     text: str = "",
     remote_media: RemoteMedia | None = None,
+    target: str = "",
+    content: Content | None = None,
+    quoted: Quoted | None = None,
+    addressed: bool = False,
 ) -> InboundEvent:
     source = info.MessageSource
     sent_at = info.Timestamp / 1000
@@ -98,7 +128,7 @@ def _event(
     if source.Chat.Server in _PHONE_SERVERS | _LID_SERVERS and not source.IsFromMe:
         chat = sender
     else:
-        chat = _name(source.Chat, None)
+        chat = _name(source.Chat, source.RecipientAlt if source.IsFromMe else None)
     return InboundEvent(
         id=info.ID,
         chat=chat,
@@ -109,7 +139,20 @@ def _event(
         remote_media=remote_media,
         group=group,
         kind=kind,
+        target=target,
+        alias=_alias(source),
+        content=content,
+        quoted=quoted,
+        addressed=addressed and group,
     )
+
+
+def _alias(source: Any) -> str:
+    """The sender's LID where the number is known beside it."""
+    both = (source.Sender, source.SenderAlt)
+    lid = next((each for each in both if each.User and each.Server in _LID_SERVERS), None)
+    known = any(each.User and each.Server in _PHONE_SERVERS for each in both)
+    return f"{lid.User}@{LID}" if lid is not None and known and not source.IsFromMe else ""
 
 
 def _name(address: Any, other: Any) -> str:
@@ -121,8 +164,8 @@ def _name(address: Any, other: Any) -> str:
     return f"{address.User}@{address.Server}"
 
 
-def _content(message: Any) -> tuple[EventKind, str, RemoteMedia | None]:
-    """What was written: text, or what a voice note is fetched by."""
+def _content(message: Any) -> tuple[EventKind, str, Content | None, RemoteMedia | None]:
+    """What was written, what it holds beside that, and what a voice note is fetched by."""
     fields = {field.name for field, _ in message.ListFields()}
     if "audioMessage" in fields:
         audio = message.audioMessage
@@ -130,24 +173,10 @@ def _content(message: Any) -> tuple[EventKind, str, RemoteMedia | None]:
         file = RemoteMedia(
             source=alone.SerializeToString(), digest=audio.fileSHA256.hex(), size=audio.fileLength
         )
-        return "message", "", file
-    text = _text(message)
-    if text:
-        return "message", text, None
+        return "message", "", None, file
+    text, content = text_of(message), content_of(message)
+    if text or content is not None:
+        return "message", text, content, None
     if not fields - _SILENT_PARTS:
         raise Ignored(", ".join(sorted(fields)) or "empty")
-    return "unsupported", "", None
-
-
-def _text(message: Any) -> str:
-    candidates = (
-        message.conversation,
-        message.extendedTextMessage.text,
-        message.imageMessage.caption,
-        message.videoMessage.caption,
-        message.documentMessage.caption,
-        message.buttonsResponseMessage.selectedDisplayText,
-        message.templateButtonReplyMessage.selectedDisplayText,
-        message.listResponseMessage.title,
-    )
-    return next((str(each) for each in candidates if each), "")
+    return "unsupported", "", None, None

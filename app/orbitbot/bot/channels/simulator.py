@@ -13,6 +13,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Final
@@ -33,7 +34,8 @@ from orbitbot.bot.channels.inotify import DirectoryWatch
 from orbitbot.bot.channels.simulator_account import SimulatorTelephone
 from orbitbot.bot.files import open_regular, sync_directory
 from orbitbot.bot.journal import JournalUnavailable
-from orbitbot.bot.models import EventKind, InboundEvent
+from orbitbot.bot.models import Content, EventKind, InboundEvent, Quoted
+from orbitbot.contracts.commands import SendType
 from orbitbot.contracts.messages import MessageType
 
 MAX_FILE: Final = 1_000_000  # bytes of one inbox file
@@ -60,10 +62,19 @@ class SimulatorMessage(msgspec.Struct, rename="camel", forbid_unknown_fields=Tru
     media: str = ""
     group: bool = False
     kind: EventKind = "message"
+    target: str = ""
+    alias: str = ""
+    content: Content | None = None
+    quoted: Quoted | None = None
+    addressed: bool = False
 
 
 class SimulatorSent(msgspec.Struct, rename="camel", kw_only=True):
-    """A file in the outbox; `part` of `parts` is which message of one answer it is."""
+    """A file in the outbox; `part` of `parts` is which message of one answer it is.
+
+    Attributes:
+        file: name of a file in the outbox.
+    """
 
     id: str
     to: str
@@ -72,6 +83,14 @@ class SimulatorSent(msgspec.Struct, rename="camel", kw_only=True):
     part: int
     parts: int
     quote: str | None = None
+    type: SendType = "text"
+    target: str = ""
+    file: str = ""
+    file_name: str = ""
+    media_type: str = ""
+    latitude: float = 0.0
+    longitude: float = 0.0
+    address: str = ""
 
 
 class SimulatorChannel:
@@ -111,8 +130,8 @@ class SimulatorChannel:
             await asyncio.gather(self._pump, return_exceptions=True)
             self._pump = None
 
-    async def send(self, message: Outbound) -> None:
-        """Put a message into the outbox. A second one with the same id changes nothing.
+    async def send(self, message: Outbound) -> str:
+        """Put a message into the outbox; returns its id. A second one with the same id changes nothing.
 
         Raises:
             NotSent: no phone is linked, or the file could not be written.
@@ -129,14 +148,25 @@ class SimulatorChannel:
             part=message.part,
             parts=message.parts,
             quote=message.quote,
+            type=message.type,
+            target=message.target,
+            file=f"{message.send_id}.file" if message.file else "",
+            file_name=message.file_name,
+            media_type=message.media_type,
+            latitude=message.latitude,
+            longitude=message.longitude,
+            address=message.address,
         )
         try:
             if not final.exists():
+                if message.file:
+                    shutil.copyfile(message.file, self._outbox / sent.file)
                 _write_durably(temporary, msgspec.json.encode(sent))
                 temporary.rename(final)
                 sync_directory(self._outbox)
         except OSError as error:
             raise NotSent(f"the outbox cannot be written: {error.strerror}") from error
+        return message.send_id
 
     async def fate(self, message: Outbound, since: float) -> Fate:  # noqa: ARG002  (a channel's signature)
         """Whether it is in the outbox."""
@@ -144,6 +174,13 @@ class SimulatorChannel:
 
     async def typing(self, chat: str, *, active: bool) -> None:
         """Nobody looks."""
+
+    async def mark_read(self, chat: str) -> None:
+        """Nobody looks."""
+
+    async def has_account(self, number: str) -> bool:
+        """Every number but those that the account file names."""
+        return self._telephone.has_account(number)
 
     async def fetch_media(self, source: bytes, target: Path) -> None:  # noqa: ARG002  (a channel's signature)
         """A voice note comes with its message.
@@ -239,6 +276,11 @@ class SimulatorChannel:
             media=self._media / message.media if message.media else None,
             group=message.group,
             kind=message.kind,
+            target=message.target,
+            alias=message.alias,
+            content=message.content,
+            quoted=message.quoted,
+            addressed=message.addressed,
         )
 
     def _trim_outbox(self) -> None:

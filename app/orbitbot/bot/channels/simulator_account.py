@@ -32,6 +32,7 @@ class SimulatorAccount(msgspec.Struct, rename="camel", forbid_unknown_fields=Tru
     Attributes:
         first_seconds, later_seconds: for which QR codes are valid, as WhatsApp has it.
         refused_numbers: for which no phone code is given.
+        absent_numbers: which have no account on this network.
     """
 
     linked: bool = True
@@ -41,12 +42,14 @@ class SimulatorAccount(msgspec.Struct, rename="camel", forbid_unknown_fields=Tru
     later_seconds: float = 20.0
     phone_code_seconds: float = 160.0
     refused_numbers: list[str] = []
+    absent_numbers: list[str] = []
 
 
 class OwnerAct(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """What the phone's owner does: scans or types a `code`, or removes the linked device."""
+    """What the phone's owner does: scans or types a `code`, or removes the linked device. And what a
+    contact's phone says of a message with the id `code`: it has it, or it was read."""
 
-    act: Literal["link", "log_out"]
+    act: Literal["link", "log_out", "delivered", "read"]
     code: str = ""
     number: str = ""
 
@@ -90,6 +93,10 @@ class SimulatorTelephone:
     def refuses(self) -> bool:
         """The bot has started, and no phone is linked: nothing can be sent."""
         return self._observer is not None and not self.linked.is_set()
+
+    def has_account(self, number: str) -> bool:
+        """Whether the network knows a number."""
+        return number not in self._account.absent_numbers
 
     async def pair(self) -> None:
         """Begin a new round, unless one is under way.
@@ -169,7 +176,9 @@ class SimulatorTelephone:
             path.unlink(missing_ok=True)
 
     def _take(self, act: OwnerAct) -> None:
-        if act.act == "log_out" and self.linked.is_set():
+        if act.act == "delivered" or act.act == "read":  # noqa: PLR1714  (what mypy understands)
+            self._tell().receipt([act.code], act.act)
+        elif act.act == "log_out" and self.linked.is_set():
             self._unlink("logged out on the phone")
         elif act.act == "link" and self._code and secrets.compare_digest(act.code, self._code):
             if self._round is not None:

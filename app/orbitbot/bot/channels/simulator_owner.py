@@ -4,9 +4,11 @@ import os
 import time
 import uuid
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
+from orbitbot.bot.channels.simulator import SimulatorMessage
 from orbitbot.bot.channels.simulator_account import OwnerAct, SimulatorAccount
 from orbitbot.bot.channels.simulator_phone import SimulatorPhone, write_new
 
@@ -37,6 +39,24 @@ class OwnersPhone(SimulatorPhone):
     def log_out(self) -> None:
         """Remove the bot from the phone's linked devices."""
         self._act(OwnerAct("log_out"))
+
+    def receipt(self, message_id: str, state: Literal["delivered", "read"]) -> None:
+        """A contact's phone has a message of the bot's, or the contact has read it."""
+        self._act(OwnerAct(state, message_id))
+
+    def write_to(self, contact: str, text: str, *, message_id: str = "") -> str:
+        """Write to a contact by hand; returns the message's id."""
+        return self.drop(
+            SimulatorMessage(
+                id=message_id or uuid.uuid4().hex,
+                from_=self.number,
+                chat=contact,
+                type="text",
+                text=text,
+                sent_at=time.time(),
+                kind="own",
+            )
+        )
 
     def _act(self, act: OwnerAct) -> None:
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"

@@ -55,7 +55,7 @@ class SimulatorPhone:
             sent_at: by the channel's clock, Unix seconds; now where it is left out.
             group: id of the group that it is written to, instead of to the bot alone.
         """
-        return self._drop(
+        return self.drop(
             SimulatorMessage(
                 id=message_id or uuid.uuid4().hex,
                 from_=self.number,
@@ -74,7 +74,7 @@ class SimulatorPhone:
         name = f"{uuid.uuid4().hex}.ogg"
         with self._directory("media") as media:
             write_new(media, name, note)
-        return self._drop(
+        return self.drop(
             SimulatorMessage(
                 id=message_id,
                 from_=self.number,
@@ -82,6 +82,20 @@ class SimulatorPhone:
                 type="voice",
                 media=name,
                 sent_at=time.time() if sent_at is None else sent_at,
+            )
+        )
+
+    def edit(self, message_id: str, text: str) -> str:
+        """Change a message of one's own; an empty text takes it back. Returns the id of the change."""
+        return self.drop(
+            SimulatorMessage(
+                id=uuid.uuid4().hex,
+                from_=self.number,
+                type="text",
+                text=text,
+                sent_at=time.time(),
+                kind="edit" if text else "deletion",
+                target=message_id,
             )
         )
 
@@ -112,7 +126,8 @@ class SimulatorPhone:
             time.sleep(POLL)
         return messages
 
-    def _drop(self, message: SimulatorMessage) -> str:
+    def drop(self, message: SimulatorMessage) -> str:
+        """Send any message; returns its id."""
         # The name orders the inbox: a number sees its own messages taken in the order it sent them.
         name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
         with self._directory("inbox") as inbox:
