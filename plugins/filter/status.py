@@ -40,6 +40,7 @@ def status_report(
                 "reason": each["botReason"],
                 "until": each.get("botUntil"),
                 "warning": each.get("botWarning", ""),
+                "health": each.get("health"),
                 "release": each["botRelease"],
                 "seen_at": each["botSeenAt"],
             }
@@ -231,8 +232,23 @@ def _client_lines(clients: Sequence[Mapping[str, Any]]) -> list[str]:
     active = [each for each in clients if each["state"] != "removed"]
     states = Counter(each["bot"] for each in active)
     summary = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none yet"
-    unwell = [each for each in active if each["bot"] != "connected" or each["warning"]]
-    return [f"clients  {summary}", *(_client_line(each) for each in unwell)]
+    lines = [f"clients  {summary}"]
+    for each in active:
+        health = _health_line(each["health"])
+        if each["bot"] != "connected" or each["warning"] or health:
+            lines += filter(None, (_client_line(each), health))
+    return lines
+
+
+def _health_line(health: Mapping[str, Any] | None) -> str:
+    """How a number does that needs something done; empty while all is well, or nothing is known."""
+    if not health or health["advice"].startswith("All is well"):
+        return ""
+    counts = (
+        f"new chats {health['newChats']} of {health['newChatsLimit']} today, "
+        f"{health['reconnects']} reconnects, {health['undelivered']} undelivered"
+    )
+    return f"    number: {counts}. {health['advice']}"
 
 
 def _client_line(client: Mapping[str, Any]) -> str:

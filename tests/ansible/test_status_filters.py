@@ -73,6 +73,20 @@ def test_a_client_that_will_not_be_well_for_long_is_named() -> None:
     ]
 
 
+def test_how_a_number_does_is_shown_with_what_to_do() -> None:
+    health = {"newChats": 5, "newChatsLimit": 5, "reconnects": 2, "undelivered": 3}
+    used_up = {
+        **client("acme", "connected"),
+        "health": {**health, "advice": "Today's new chats are used up."},
+    }
+    well = {**client("padaria", "connected"), "health": {**health, "advice": "All is well: …"}}
+    made = status.status_report({}, [], [used_up, well], "")
+    assert status.status_screen(made).splitlines()[1:] == [
+        "  acme: connected",
+        "    number: new chats 5 of 5 today, 2 reconnects, 3 undelivered. Today's new chats are used up.",
+    ]
+
+
 def report(problem: str = "") -> dict[str, Any]:
     """A fleet of one host that answers and one that does not."""
     clients = [client("acme", "unknown"), client("old", "unknown", "removed"), client("padaria", "connected")]

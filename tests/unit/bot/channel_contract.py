@@ -245,62 +245,52 @@ class ChannelContract:
         await channel.stop()
         assert side.received() == ["uma vez"] * (1 if side.channel.idempotent_send else 3)
 
-    @pytest.mark.parametrize("content", CONTENTS, ids=[each.kind for each in CONTENTS])
-    async def test_what_is_no_text_says_what_it_is(
-        self, side: ChannelUnderTest, bot: Bot, content: Content
-    ) -> None:
-        side.show(content, "C1")
-        (event,) = await bot.wait_for_events(1)
-        assert (event.kind, event.type, event.text, event.content) == ("message", "text", "", content)
-
-    async def test_words_beside_a_document_are_its_text(self, side: ChannelUnderTest, bot: Bot) -> None:
+    async def test_what_is_no_text_says_what_it_is(self, side: ChannelUnderTest, bot: Bot) -> None:
+        for n, content in enumerate(CONTENTS):
+            side.show(content, f"C{n}")
         document = Content(kind="document", name="nota.pdf", detail="application/pdf")
-        side.show(document, "C1", "está certo?")
-        (event,) = await bot.wait_for_events(1)
-        assert (event.text, event.content) == ("está certo?", document)
+        side.show(document, "D1", "está certo?")
+        side.change("D1", "está errado?")
+        side.change("D1", "")
+        *shown, captioned, edit, deletion = await bot.wait_for_events(len(CONTENTS) + 3)
+        assert [each.content for each in shown] == CONTENTS
+        assert {(each.kind, each.type, each.text) for each in shown} == {("message", "text", "")}
+        assert (captioned.text, captioned.content) == ("está certo?", document)
+        assert (edit.kind, edit.target, edit.text, edit.sender) == (
+            "edit",
+            "D1",
+            "está errado?",
+            side.contact,
+        )
+        assert (deletion.kind, deletion.target, deletion.text) == ("deletion", "D1", "")
 
-    async def test_an_edit_and_a_deletion_name_their_message(self, side: ChannelUnderTest, bot: Bot) -> None:
-        side.say("às 5", "M1")
-        side.change("M1", "às 6")
-        side.change("M1", "")
-        _, edit, deletion = await bot.wait_for_events(3)
-        assert (edit.kind, edit.target, edit.text, edit.sender) == ("edit", "M1", "às 6", side.contact)
-        assert (deletion.kind, deletion.target, deletion.text) == ("deletion", "M1", "")
-
-    async def test_files_arrive_as_they_were(self, side: ChannelUnderTest, bot: Bot, tmp_path: Path) -> None:
+    async def test_every_kind_of_message_arrives(
+        self, side: ChannelUnderTest, bot: Bot, tmp_path: Path
+    ) -> None:
         file = tmp_path / "file"
         file.write_bytes(b"OggS" + bytes(range(256)) * 40)
-        path, types = str(file), ("voice", "audio", "image", "document")
-        for type_ in types:
-            more = {"file": path, "file_name": "nota.pdf" if type_ == "document" else "", "media_type": "a/b"}
-            await side.channel.send(_outbound(side, type_, **more))
-        assert [(each.type, each.file) for each in side.arrived()] == [
-            (each, file.read_bytes()) for each in types
-        ]
-        assert side.arrived()[-1].file_name == "nota.pdf"
-
-    async def test_a_place_arrives(self, side: ChannelUnderTest, bot: Bot) -> None:
-        await side.channel.send(_outbound(side, "location", text="Praça", latitude=-23.5, longitude=-46.25))
-        (place,) = side.arrived()
-        assert (place.type, place.text, place.position) == ("location", "Praça", (-23.5, -46.25))
-
-    async def test_a_reply_and_a_reaction_name_their_message(self, side: ChannelUnderTest, bot: Bot) -> None:
         side.say("oi", "M1")
         await bot.wait_for_events(1)
+        assert await side.channel.has_account(side.contact)
+        await side.channel.mark_read(side.contact)
+        types: tuple[SendType, ...] = ("voice", "audio", "image", "document")
+        for type_ in types:
+            name = "nota.pdf" if type_ == "document" else ""
+            await side.channel.send(
+                _outbound(side, type_, file=str(file), file_name=name, media_type="a/b", quote="M1")
+            )
+        await side.channel.send(_outbound(side, "location", text="Praça", latitude=-23.5, longitude=-46.25))
         quoted = {"quote": "M1", "quoted_sender": side.contact, "quoted_text": "oi"}
         assert await side.channel.send(_outbound(side, "text", text="olá", **quoted))
         await side.channel.send(_outbound(side, "reaction", text="👍", target="M1"))
-        reply, reaction = side.arrived()
-        assert (reply.text, reply.quote) == ("olá", "M1")
+        *files, place, reply, reaction = side.arrived()
+        assert [(each.type, each.file, each.quote) for each in files] == [
+            (each, file.read_bytes(), "M1") for each in types
+        ]
+        assert files[-1].file_name == "nota.pdf"
+        assert (place.type, place.text, place.position) == ("location", "Praça", (-23.5, -46.25))
+        assert (reply.type, reply.text, reply.quote) == ("text", "olá", "M1")
         assert (reaction.type, reaction.text, reaction.target) == ("reaction", "👍", "M1")
-
-    async def test_a_chat_is_marked_as_read_and_a_number_looked_up(
-        self, side: ChannelUnderTest, bot: Bot
-    ) -> None:
-        side.say("oi", "M1")
-        await bot.wait_for_events(1)
-        await side.channel.mark_read(side.contact)
-        assert await side.channel.has_account(side.contact)
 
     async def test_typing_never_fails(self, side: ChannelUnderTest, bot: Bot) -> None:
         await side.channel.typing(side.contact, active=True)

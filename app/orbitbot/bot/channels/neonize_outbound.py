@@ -14,6 +14,7 @@ UPLOADS: Final = {
 }  # fmt: skip
 _OPUS: Final = "audio/ogg; codecs=opus"
 _OPUS_RATE: Final = 48_000  # samples per second in an Ogg page's position
+_LONGEST: Final = 86_400  # seconds; what says that it is longer is no voice note
 _PAGE: Final = b"OggS"
 
 
@@ -64,7 +65,8 @@ def opus_seconds(content: bytes) -> int:
     """The length of an Ogg/Opus file, by the position of its last page; 0 if it is none."""
     last = content.rfind(_PAGE)
     position = int.from_bytes(content[last + 6 : last + 14], "little", signed=True) if last >= 0 else 0
-    return max(0, round(position / _OPUS_RATE))
+    seconds = round(position / _OPUS_RATE)
+    return seconds if 0 <= seconds <= _LONGEST else 0
 
 
 def _caption(message: Outbound) -> dict[str, str]:
