@@ -275,6 +275,8 @@ def _check_journaled(turn: JournaledTurn, field: str) -> None:
 def _check_report(report: Report, field: str) -> None:
     check_strings(report, field=field, limit=_MAX_TEXT)
     check_time(report.at, f"{field}.at")
+    if isinstance(report, Delivery | SendOutcome) and len(report.reason) > _MAX_REASON:
+        raise InvalidInput(f"{field}.reason", f"has more than {_MAX_REASON} characters")
     match report:
         case SetAside():
             check_id(report.message_id, f"{field}.messageId")

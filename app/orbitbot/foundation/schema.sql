@@ -326,6 +326,21 @@ CREATE TABLE public.operators (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.owner_commands (
+    client_id text NOT NULL,
+    turn_id text NOT NULL,
+    contact text NOT NULL,
+    command text NOT NULL,
+    arguments text NOT NULL,
+    outcome text NOT NULL,
+    reply text NOT NULL,
+    code text,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT owner_commands_outcome_check CHECK ((outcome = ANY (ARRAY['done'::text, 'asked'::text, 'confirmed'::text, 'refused'::text])))
+);
+
+ALTER TABLE ONLY public.owner_commands FORCE ROW LEVEL SECURITY;
+
 CREATE TABLE public.pairing_links (
     secret_hash text NOT NULL,
     client_id text NOT NULL,
@@ -555,6 +570,9 @@ ALTER TABLE ONLY public.messages
 ALTER TABLE ONLY public.operators
     ADD CONSTRAINT operators_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.owner_commands
+    ADD CONSTRAINT owner_commands_pkey PRIMARY KEY (client_id, turn_id);
+
 ALTER TABLE ONLY public.pairing_links
     ADD CONSTRAINT pairing_links_pkey PRIMARY KEY (secret_hash);
 
@@ -615,6 +633,8 @@ CREATE INDEX messages_journaled ON public.messages USING btree (client_id, journ
 
 CREATE INDEX messages_turn ON public.messages USING btree (client_id, turn_id);
 
+CREATE INDEX owner_commands_at ON public.owner_commands USING btree (client_id, at);
+
 CREATE INDEX pairing_links_client ON public.pairing_links USING btree (client_id, created_at);
 
 CREATE INDEX question_runs_started ON public.question_runs USING btree (client_id, started_at);
@@ -667,6 +687,9 @@ ALTER TABLE ONLY public.messages
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_client_id_turn_id_fkey FOREIGN KEY (client_id, turn_id) REFERENCES public.turns(client_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.owner_commands
+    ADD CONSTRAINT owner_commands_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.pairing_links
     ADD CONSTRAINT pairing_links_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
@@ -744,6 +767,8 @@ CREATE POLICY every_client ON public.exchanges TO orbitbot_operator USING (true)
 
 CREATE POLICY every_client ON public.messages TO orbitbot_operator USING (true);
 
+CREATE POLICY every_client ON public.owner_commands TO orbitbot_operator USING (true);
+
 CREATE POLICY every_client ON public.pairing_links TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.pairings TO orbitbot_operator USING (true);
@@ -796,6 +821,8 @@ CREATE POLICY one_client ON public.exchanges USING ((client_id = ( SELECT public
 
 CREATE POLICY one_client ON public.messages USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
+CREATE POLICY one_client ON public.owner_commands USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
 CREATE POLICY one_client ON public.pairing_links USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.pairings USING ((client_id = ( SELECT public.current_client() AS current_client)));
@@ -821,6 +848,8 @@ CREATE POLICY one_client ON public.summaries USING ((client_id = ( SELECT public
 CREATE POLICY one_client ON public.turn_changes USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.turns USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+ALTER TABLE public.owner_commands ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.pairing_links ENABLE ROW LEVEL SECURITY;
 
@@ -864,7 +893,7 @@ GRANT SELECT,INSERT ON TABLE public.client_configs TO orbitbot_operator;
 GRANT SELECT ON TABLE public.client_configs TO orbitbot_ai;
 
 GRANT SELECT,INSERT ON TABLE public.client_events TO orbitbot_ai;
-GRANT SELECT,DELETE ON TABLE public.client_events TO orbitbot_gateway;
+GRANT SELECT,INSERT,DELETE ON TABLE public.client_events TO orbitbot_gateway;
 GRANT SELECT,DELETE ON TABLE public.client_events TO orbitbot_operator;
 
 GRANT UPDATE(contact) ON TABLE public.client_events TO orbitbot_gateway;
@@ -906,6 +935,9 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO orbitbot_gateway;
 GRANT SELECT,DELETE,UPDATE ON TABLE public.messages TO orbitbot_operator;
 
 GRANT SELECT ON TABLE public.operators TO orbitbot_operator;
+
+GRANT SELECT,INSERT,UPDATE ON TABLE public.owner_commands TO orbitbot_gateway;
+GRANT SELECT,DELETE ON TABLE public.owner_commands TO orbitbot_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pairing_links TO orbitbot_gateway;
 GRANT SELECT ON TABLE public.pairing_links TO orbitbot_operator;

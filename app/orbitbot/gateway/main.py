@@ -47,6 +47,7 @@ from orbitbot.gateway.documentation import PATH, asset_routes, openapi_config
 from orbitbot.gateway.forgetting import keep_forgetting
 from orbitbot.gateway.limits import Limiter
 from orbitbot.gateway.metrics import metrics
+from orbitbot.gateway.owner_commands import OwnerCommands
 from orbitbot.gateway.routes import gateway_routes
 from orbitbot.gateway.runner import TurnRunner
 from orbitbot.gateway.services import AiService, SpeechService
@@ -83,6 +84,7 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
     ledger = Ledger(database, worker, settings.turns.claim_seconds)
     commands = CommandService(database, live)
     people = People(database, redis, commands)
+    statistics = Statistics(database)
     configurations = ConfigurationService(
         database, ai.check_plugins, lambda client: commands.give(client, RefreshSettings(), author=AUTHOR)
     )
@@ -98,6 +100,14 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
         speech=speech,
         settings=settings.turns,
         turns_in_flight=settings.limits.turns_in_flight,
+        owner=OwnerCommands(
+            database,
+            clients=clients,
+            configurations=configurations,
+            people=people,
+            statistics=statistics,
+            ai=ai,
+        ),
     )
 
     async def check_database() -> str:
@@ -161,7 +171,7 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
             pairing_routes(pairing, links, clients),
             people_routes(people),
             assistant_routes(ai),
-            conversation_routes(ledger, people, Statistics(database), database),
+            conversation_routes(ledger, people, statistics, database),
             gateway_routes(
                 accounts=accounts,
                 clients=clients,

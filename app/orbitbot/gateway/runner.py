@@ -20,6 +20,7 @@ from orbitbot.conversations.models import Answer, NewTurn, Turn
 from orbitbot.conversations.service import ClaimLostError, Ledger
 from orbitbot.foundation.errors import Conflict, OrbitBotError, TooManyRequests, Unavailable
 from orbitbot.foundation.notices import notice
+from orbitbot.gateway.owner_commands import OwnerCommands
 from orbitbot.gateway.services import AiService, SpeechService, VoiceNote
 from orbitbot.gateway.settings import TurnSettings
 from orbitbot.gateway.upstream import RefusedError
@@ -64,6 +65,7 @@ class TurnRunner:
 
     Args:
         turns_in_flight: how many turns of one client run here at the same time.
+        owner: answers commands of admin numbers.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class TurnRunner:
         speech: SpeechService,
         settings: TurnSettings,
         turns_in_flight: int,
+        owner: OwnerCommands | None = None,
     ) -> None:
         self._ledger = ledger
         self._clients = clients
@@ -82,6 +85,7 @@ class TurnRunner:
         self._speech = speech
         self._settings = settings
         self._turns_in_flight = turns_in_flight
+        self._owner = owner
         self._running: dict[Key, _Running] = {}
         self._in_flight: Counter[str] = Counter()
         self._stopping = False
@@ -226,6 +230,10 @@ class TurnRunner:
                 turn = await self._ledger.transcribed(turn, lines)
             heard = (turn.transcription or "").split("\n")
         message = compose(job, heard)
+        if job.new.origin == "bot" and self._owner is not None:
+            said = await self._owner.reply(turn.client_id, turn.contact, turn.id, message)
+            if said is not None:
+                return await self._ledger.answered(turn, _commanded(said))
         request = ChatRequest(
             client_id=turn.client_id,
             message=message,
@@ -328,6 +336,18 @@ class TurnRunner:
                 )
                 if self._stopping or loop.time() > deadline:
                     raise
+
+
+def _commanded(text: str) -> Answer:
+    return Answer(
+        response=text,
+        model="",
+        source="plugin",
+        prompt_tokens=0,
+        completion_tokens=0,
+        cost_usd=0.0,
+        provider_ms=0.0,
+    )
 
 
 def ordered_notes(job: Job) -> list[VoiceNote]:

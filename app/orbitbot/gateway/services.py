@@ -10,7 +10,7 @@ import msgspec
 
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
 from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
-from orbitbot.contracts.plugins import CheckPlugins, PluginProblems
+from orbitbot.contracts.plugins import CheckPlugins, PluginList, PluginProblems
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.foundation.errors import InvalidInput, Unavailable
 from orbitbot.gateway.audio_length import audio_seconds
@@ -84,6 +84,17 @@ class AiService:
         )
         for problem in _decoded(response, PluginProblems).problems:
             raise InvalidInput(problem.field, problem.detail)
+
+    async def plugin_names(self) -> list[str]:
+        """The plugins that a client may switch on and off.
+
+        Raises:
+            Unavailable: see `Upstream.post`.
+        """
+        response = await self.upstream.post(
+            "/api/plugins", lambda: {"content": b"{}", "headers": _JSON}, seconds=CHECK_SECONDS
+        )
+        return [each.name for each in _decoded(response, PluginList).plugins if not each.always_on]
 
 
 class SpeechService:

@@ -71,7 +71,7 @@ def test_erased_is_gone_everywhere_and_counts_stay(gateway: Gateways, client: Cl
     assert erased.json()["remaining"] == 0
     assert erased.json()["counts"] == {
         "turns": 1, "messages": 1, "exchanges": 1, "summaries": 1, "contact_facts": 1, "paused_chats": 1,
-        "client_events": 1,
+        "client_events": 1, "turn_changes": 0, "sends": 0,
     }  # fmt: skip
     command = erased.json()["botCommand"]
     (waiting,) = client.bot.get(f"/api/clients/{client.id}/commands").json()["commands"]
