@@ -16,7 +16,7 @@ from multipart import MultipartSegment, PushMultipartParser, parse_options_heade
 from orbitbot.contracts.chat import ChatRequest, ChatResponse
 from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
 from orbitbot.contracts.messages import SilenceReason
-from orbitbot.contracts.plugins import CheckPlugins, PluginProblem, PluginProblems
+from orbitbot.contracts.plugins import CheckPlugins, PluginList, PluginProblem, PluginProblems, PluginView
 from orbitbot.contracts.transcribe import Transcription
 from orbitbot.foundation.errors import OrbitBotError, Unauthenticated, Unavailable
 from orbitbot.foundation.tokens import TokenVerifier
@@ -214,9 +214,12 @@ class AiDouble(Upstream):
             problems = [
                 PluginProblem(f"settings.plugins.{name}", "no such plugin")
                 for name in plugins
-                if name != "known"
+                if name not in {"known", "admin"}
             ]
             return msgspec.json.encode(PluginProblems(problems))
+        if path == "/api/plugins":
+            views = [PluginView(each, "", "orbitbot", False, [], {}) for each in ("admin", "known")]  # noqa: FBT003
+            return msgspec.json.encode(PluginList(views))
         question = msgspec.json.decode(body, type=ChatRequest)
         key = (question.client_id, question.turn)
         with self._lock:

@@ -28,7 +28,9 @@ _LIFETIMES: Final[dict[str, float]] = {
     "forget_contact": 90 * 86_400.0,
     "send_message": 86_400.0,
 }
-_EACH_COUNTS: Final = frozenset({"forget_contact", "send_message"})  # a newer one does not take the place of an older one
+_EACH_COUNTS: Final = frozenset(
+    {"forget_contact", "send_message"}
+)  # a newer one does not take the place of an older one
 
 
 class CommandService:

@@ -59,9 +59,14 @@ BEGIN
         'history', coalesce((
             SELECT json_agg(json_build_object('question', h.question, 'answer', h.answer, 'at', h.created_at)
                             ORDER BY h.created_at DESC)
-            FROM (SELECT e.question, e.answer, e.created_at FROM exchanges e
+            FROM (SELECT coalesce(c.question, e.question) AS question, coalesce(c.answer, e.answer) AS answer,
+                         e.created_at
+                  FROM exchanges e
+                  LEFT JOIN turn_changes c ON c.client_id = p_client AND c.turn_id = e.turn_id
                   WHERE e.client_id = p_client AND e.contact = p_contact
-                    AND e.source NOT IN ('not_heard', 'silenced')
+                    AND e.source <> 'not_heard'
+                    AND (e.source <> 'silenced' OR e.silenced_reason = 'human_took_over')
+                    AND NOT coalesce(c.hidden, false)
                     AND e.created_at > coalesce(v_until, '-infinity')
                   ORDER BY e.created_at DESC LIMIT p_limit) h), '[]'));
 END $$;
