@@ -34,7 +34,7 @@ help:
 	@echo 'make bench-rollback  a deploy and a rollback on a fleet under load'
 	@echo 'make bench-ai      what the AI service adds to the provider, and its memory'
 	@echo 'make bench-speech | bench-speech-gpu   the speech node beside faster-whisper'
-	@echo 'make bench-crash | bench-memory | bench-seal   measures of bots (docs/benchmarks.md)'
+	@echo 'make bench-crash | bench-memory | bench-seal | bench-density   measures of bots (docs/benchmarks.md)'
 	@echo 'make lint         style, types, playbooks'
 	@echo 'make schema       app/orbitbot/foundation/schema.sql from the migrations'
 	@echo 'make lock         new lock files from pyproject.toml'
@@ -100,7 +100,10 @@ bench-rollback: setup test-packages
 bench-ai: setup test-packages
 	$(BIN)/python -m tests.load.ai
 
-.PHONY: bench-crash bench-memory bench-seal
+.PHONY: bench-crash bench-memory bench-seal bench-density
+bench-density: setup test-packages
+	$(BIN)/python -m tests.load.density
+
 bench-crash: setup test-packages
 	$(BIN)/python -m tests.load.crash
 

@@ -473,3 +473,22 @@ def test_files_reads_and_typing(tmp_path: Path) -> None:
 def test_how_a_number_warms_up(age: float, limit: int) -> None:
     assert new_chats_limit(BotSettings(), age) == limit
     assert new_chats_limit(BotSettings(new_chats_per_day=0), age) == 0
+
+
+def test_a_thousand_contacts_in_a_minute_are_each_answered_once(tmp_path: Path) -> None:
+    async def live() -> None:
+        channel, gateway = RecordingChannel(idempotent_send=False, latency=0.05), ScriptedGateway(latency=1.0)
+        life = Life(tmp_path, channel, gateway)
+        for n in range(1000):
+            life.receive(text(n, f"55119{n:08d}"))
+            await asyncio.sleep(0.06)
+        await life.finish()
+        assert len(channel.arrived) == len({each.chat for each in channel.arrived}) == 1000
+        assert channel.doubles() == {}
+        assert gateway.most_at_once <= 16
+        delivered = [
+            each for each in reports(gateway) if isinstance(each, Delivery) and each.state == "delivered"
+        ]
+        assert len(delivered) == 1000
+
+    run_virtually(live())
