@@ -357,7 +357,7 @@ async def test_groups_status_own_words_and_what_nobody_reads(
         "G1": ("message", True, "no grupo"),
         "S1": ("status", False, "meu status"),
         "O1": ("own", False, "à mão"),
-        "P1": ("unsupported", False, ""),
+        "P1": ("message", False, ""),
         "P2": ("message", False, "com legenda"),
     }
     await channel.send(Outbound(send_id="s", chat=events["G1"].chat, text="ao grupo"))
