@@ -19,3 +19,7 @@ def test_every_setting_is_there_and_no_other() -> None:
 
 def test_every_placeholder_is_there() -> None:
     assert set(re.findall(r"\{\{(\w+)\}\}", PAGE)) == set(PLACEHOLDER_NAMES)
+
+
+def test_the_defaults_are_allowed_values() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(ClientSettings()), type=ClientSettings) == ClientSettings()

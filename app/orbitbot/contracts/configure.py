@@ -10,6 +10,7 @@ Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
 MessageKind = Literal["image", "video", "document", "location", "contact", "sticker", "reaction", "poll"]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+TimeOrNone = Annotated[str, msgspec.Meta(pattern=r"^$|^([01]\d|2[0-3]):[0-5]\d$|^24:00$")]
 Line = Annotated[str, msgspec.Meta(max_length=500)]
 ModelName = Annotated[str, msgspec.Meta(max_length=200)]
 Dollars = Annotated[float, msgspec.Meta(ge=0.0, le=100_000.0)]
@@ -92,8 +93,8 @@ class ClientSettings(msgspec.Struct, rename="camel", forbid_unknown_fields=True)
     takeover_minutes: Annotated[float, msgspec.Meta(ge=0.0, le=43_200.0)] = 60.0
     pause_words: Annotated[tuple[Word, ...], msgspec.Meta(max_length=10)] = PAUSE_WORDS
     resume_words: Annotated[tuple[Word, ...], msgspec.Meta(max_length=10)] = RESUME_WORDS
-    night_from: TimeOfDay | Literal[""] = ""
-    night_until: TimeOfDay | Literal[""] = ""
+    night_from: TimeOrNone = ""
+    night_until: TimeOrNone = ""
     loop_turns: Annotated[int, msgspec.Meta(ge=3, le=1000)] = 20
     new_chats_per_day: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 50
     warm_up_days: Annotated[int, msgspec.Meta(ge=0, le=90)] = 14
