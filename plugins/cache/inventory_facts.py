@@ -7,7 +7,7 @@ things on) may well give the same name to different hosts: they must not take ea
 from __future__ import annotations
 
 import hashlib
-import os
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.cache.jsonfile import CacheModule as JsonFiles
@@ -58,5 +58,8 @@ class CacheModule(JsonFiles):
         if not folder:
             return None
         sources = context.CLIARGS.get("inventory") or ()
-        named = "\n".join(os.path.realpath(each) if os.path.exists(each) else each for each in sources)  # noqa: PTH110  (a source may be a list of hosts)
-        return os.path.join(folder, hashlib.sha256(named.encode()).hexdigest()[:12])  # noqa: PTH118
+        # A source may be a list of hosts instead of a path.
+        named = "\n".join(str(Path(each).resolve()) if Path(each).exists() else each for each in sources)
+        own = Path(folder, hashlib.sha256(named.encode()).hexdigest()[:12])
+        own.mkdir(parents=True, exist_ok=True)  # here, for two runs that begin at the same time
+        return str(own)

@@ -85,7 +85,11 @@ def action(
         [*words, "--check"] if check else words,
         cwd=REPOSITORY,
         env=environment()
-        | {"ANSIBLE_LOAD_CALLBACK_PLUGINS": "1", "ANSIBLE_STDOUT_CALLBACK": "json"}
+        | {
+            "ANSIBLE_CACHE_PLUGIN": "memory",  # no action sees another one's facts
+            "ANSIBLE_LOAD_CALLBACK_PLUGINS": "1",
+            "ANSIBLE_STDOUT_CALLBACK": "json",
+        }
         | (variables or {}),
         capture_output=True,
         text=True,
