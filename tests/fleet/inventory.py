@@ -35,6 +35,7 @@ def variables(plan: FleetPlan) -> dict[str, dict[str, object]]:
             "tls_names": ["{{ orbitbot_domain }}", "{{ ansible_host }}"],
             "preflight_disk_mib": 1000,
             "gateway_workers": 1,
+            "client_host_load": 1000.0,  # the load that hosts see is this whole machine's
         },
     }
 

@@ -4,7 +4,7 @@ import time
 from typing import Final
 
 from orbitbot.clients import store
-from orbitbot.clients.accounts import REVOCATION_DELAY, new_credential
+from orbitbot.clients.accounts import new_credential
 from orbitbot.clients.configurations import LANGUAGE
 from orbitbot.clients.models import BotReport, Client
 from orbitbot.contracts.bot import MAX_REASON, BotSettings, BotStatus
@@ -16,12 +16,13 @@ from orbitbot.contracts.clients import (
     NumberHealth,
     RegisterClient,
 )
-from orbitbot.foundation.database import Database
+from orbitbot.foundation.database import Connection, Database
 from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
 from orbitbot.foundation.phone_numbers import parse_number
 from orbitbot.foundation.text import check_strings
 
 SILENT_AFTER: Final = 60.0  # seconds; a bot tells every 15 s how it is
+_MUTED_SECONDS: Final = 0.5  # for which it is remembered whether a client is paused
 _DAY: Final = 86_400.0  # seconds
 _NAME_LIMIT: Final = 200  # characters
 PHONE_DROPS_AFTER: Final = 14 * 86_400.0  # seconds; WhatsApp unlinks devices of a phone unused for so long
@@ -49,6 +50,7 @@ class ClientService:
         self._muted: dict[str, tuple[bool, float]] = {}  # client id → muted, known until
         self._fleet: list[str] = []
         self._fleet_known_until = float("-inf")
+        self._timezones: set[str] = set()  # that PostgreSQL knows; asking takes it some milliseconds
 
     async def register(self, client_id: str, wanted: RegisterClient) -> ClientView:
         """Register a client, change what differs, or bring a removed one back. Harmless when repeated.
@@ -56,19 +58,29 @@ class ClientService:
         Raises:
             InvalidInput: language or time zone are not ones.
         """
+        async with self._operators.transaction() as connection:
+            changed = await self.register_in(connection, client_id, wanted)
+            client = _present(await store.read(connection, client_id), client_id)
+            return _view(client, await store.read_bot(connection, client_id), changed=changed)
+
+    async def register_in(self, connection: Connection, client_id: str, wanted: RegisterClient) -> bool:
+        """`register` within a transaction of operators; returns whether anything changed.
+
+        Raises:
+            InvalidInput: see there.
+        """
         check_strings(wanted, limit=_NAME_LIMIT)
         if not LANGUAGE.fullmatch(wanted.language):
             raise InvalidInput(
                 "language", f"{wanted.language!r} is not a BCP 47 language, such as pt or pt-BR"
             )
-        async with self._operators.transaction() as connection:
+        if wanted.timezone not in self._timezones:
             if not await store.timezone_exists(connection, wanted.timezone):
                 raise InvalidInput(
                     "timezone", f"{wanted.timezone!r} is not an IANA time zone, such as America/Sao_Paulo"
                 )
-            changed = await store.register(connection, client_id, wanted)
-            client = _present(await store.read(connection, client_id), client_id)
-            return _view(client, await store.read_bot(connection, client_id), changed=changed)
+            self._timezones.add(wanted.timezone)
+        return await store.register(connection, client_id, wanted)
 
     async def list_all(self) -> ClientList:
         """Every client, by id."""
@@ -199,8 +211,12 @@ class ClientService:
                 muted = _present(await store.read(connection, client_id), client_id).state != "active"
             if len(self._muted) >= _CACHE_SIZE:
                 self._muted.clear()
-            self._muted[client_id] = (muted, now + REVOCATION_DELAY)
+            self._muted[client_id] = (muted, now + _MUTED_SECONDS)
         return muted
+
+    def forget_muted(self, client_id: str) -> None:
+        """Look again whether a client is paused, at the next message."""
+        self._muted.pop(client_id, None)
 
     async def speech_hints(self, client_id: str) -> tuple[str, list[str]]:
         """A client's language and the names that its callers are likely to say.

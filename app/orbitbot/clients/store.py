@@ -82,12 +82,16 @@ FROM credentials JOIN clients ON clients.id = credentials.client_id
 WHERE credentials.id = %s
 """
 
+# What the client has not chosen itself is what all share, and only then this release's default.
 _READ_CONFIGURATION = """
-SELECT version, personality, settings AS chosen
-FROM client_configs
-WHERE client_id = %s
-ORDER BY version DESC
-LIMIT 1
+SELECT coalesce(own.version, 0) AS version,
+       coalesce(nullif(own.personality, ''), shared.personality, '') AS personality,
+       coalesce(shared.settings, '{}') || coalesce(own.settings, '{}') AS chosen
+FROM (SELECT) AS one
+LEFT JOIN (SELECT version, personality, settings FROM client_configs
+           WHERE client_id = %s ORDER BY version DESC LIMIT 1) AS own ON true
+LEFT JOIN (SELECT personality, settings FROM shared_configurations ORDER BY version DESC LIMIT 1) AS shared
+       ON true
 """
 
 _WRITE_BOT = """
@@ -224,7 +228,7 @@ async def read_credential(connection: Connection, credential_id: str) -> Credent
 
 
 async def read_configuration(connection: Connection, client_id: str) -> Configuration:
-    """The newest configuration of a client; version 0 if there is none."""
+    """What is in force: the client's newest configuration over the shared one; version 0 without its own."""
     async with connection.cursor(row_factory=class_row(Configuration)) as cursor:
         await cursor.execute(_READ_CONFIGURATION, (client_id,))
         return await cursor.fetchone() or Configuration()

@@ -10,13 +10,14 @@ from orbitbot.fleet import store
 from orbitbot.fleet.models import StoredCommand
 from orbitbot.foundation.database import Connection, Database
 from orbitbot.foundation.errors import NotFound
-from orbitbot.foundation.live import Live
+from orbitbot.foundation.live import EVERYBODY, Live
 from orbitbot.foundation.text import check_strings
 
 LONGEST_WAIT: Final = 25.0  # seconds that a bot's request is held
 KEEP: Final = 30 * 86_400.0  # seconds that a finished command can be read
 MAX_KEY: Final = 200  # characters of an idempotency key
 _DETAIL_LIMIT: Final = 1000  # characters
+_HEARD_OF: Final = 90.0  # seconds; a bot that starts later fetches its settings anyway
 # Seconds after which a command is not carried out any more: nobody waits for a code for a day, and a restart
 # that was asked for an hour ago has been overtaken.
 _LIFETIMES: Final[dict[str, float]] = {
@@ -117,6 +118,29 @@ class CommandService:
     async def _pending(self, client_id: str) -> list[StoredCommand]:
         async with self._database.client(client_id) as connection:
             return await store.pending(connection, client_id)
+
+
+class OrdersToAll:
+    """Gives one command to every bot at once.
+
+    Args:
+        operator_database: of the role that sees every client.
+    """
+
+    def __init__(self, operator_database: Database, live: Live) -> None:
+        self._operators = operator_database
+        self._live = live
+
+    async def give(self, order: Order, *, author: str) -> int:
+        """Give a command to every bot that was heard of lately, all in one step; returns to how many."""
+        body: dict[str, object] = msgspec.to_builtins(order)
+        kind = str(body["kind"])
+        async with self._operators.transaction() as connection:
+            given = await store.insert_for_all(
+                connection, body, author=author, seconds=_LIFETIMES[kind], heard_of_seconds=_HEARD_OF
+            )
+        await self._live.signal(EVERYBODY)
+        return given
 
 
 class CommandCounts:

@@ -46,6 +46,20 @@ VALUES (%(client_id)s, %(kind)s, %(body)s, %(author)s, %(key)s,
 RETURNING id, kind, body, state, detail, author, created_at, expires_at, finished_at
 """
 
+# Those that wait are replaced; a bot that is told twice does it twice, which is harmless.
+_INSERT_FOR_ALL = """
+WITH running AS (
+    SELECT b.client_id FROM bot_status b JOIN clients c ON c.id = b.client_id
+    WHERE c.state <> 'removed' AND b.seen_at > now() - make_interval(secs => %(heard_of)s)
+), replaced AS (
+    UPDATE commands SET state = 'replaced', finished_at = clock_timestamp()
+    WHERE state = 'pending' AND kind = %(kind)s
+)
+INSERT INTO commands (client_id, kind, body, author, expires_at)
+SELECT client_id, %(kind)s, %(body)s, %(author)s, clock_timestamp() + make_interval(secs => %(seconds)s)
+FROM running
+"""
+
 _PENDING = """
 SELECT id, kind, body, state, detail, author, created_at, expires_at, finished_at
 FROM commands
@@ -132,6 +146,25 @@ async def insert(
     if stored is None:
         raise LookupError("the new command was not returned")
     return stored
+
+
+async def insert_for_all(
+    connection: Connection,
+    body: dict[str, object],
+    *,
+    author: str,
+    seconds: float,
+    heard_of_seconds: float,
+) -> int:
+    """Store a command for every bot heard of within `heard_of_seconds` (operators); returns how many."""
+    fields = {
+        "kind": body["kind"],
+        "body": Jsonb(body),
+        "author": author,
+        "seconds": seconds,
+        "heard_of": heard_of_seconds,
+    }
+    return (await connection.execute(_INSERT_FOR_ALL, fields)).rowcount
 
 
 async def pending(connection: Connection, client_id: str) -> list[StoredCommand]:

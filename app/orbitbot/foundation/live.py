@@ -14,6 +14,7 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+EVERYBODY: Final = "*"  # the topic of everybody who watches anything
 _CHANNEL: Final = "orbitbot:live"
 _LOOK_SECONDS: Final = 1.0  # between looks of their own, while Redis is away
 _LISTEN_SECONDS: Final = 1.0  # that one read from Redis may take
@@ -135,6 +136,9 @@ class Live:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     def _wake(self, topic: str) -> None:
+        if topic == EVERYBODY:
+            self._wake_all()
+            return
         for watch in self._watches.get(topic, ()):
             watch.wake()
 

@@ -19,6 +19,14 @@ from orbitbot.contracts.chat import ChatRequest, ChatResponse
 from orbitbot.contracts.clients import CreateCredential, RegisterClient
 from orbitbot.contracts.commands import CommandResult
 from orbitbot.contracts.configure import ClientSettings, Configure
+from orbitbot.contracts.fleet import (
+    BeginMove,
+    BotCredentials,
+    DrainHost,
+    MoveProgress,
+    PlaceClients,
+    SharedConfiguration,
+)
 from orbitbot.contracts.improve_transcription import ImprovedTranscription, ImproveTranscription
 from orbitbot.contracts.journal import JournalExcerpt
 from orbitbot.contracts.lease import TakeLease
@@ -62,6 +70,12 @@ _DECODED: Final = (
     QuestionSet,
     Draft,
     ProviderKey,
+    BeginMove,
+    BotCredentials,
+    DrainHost,
+    MoveProgress,
+    PlaceClients,
+    SharedConfiguration,
 )
 _PASSED_ON: Final = (ChatResponse, ImprovedTranscription, Transcription)
 _FILE: Final = {"type": "string", "contentMediaType": "application/octet-stream"}
@@ -231,6 +245,12 @@ _BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
     ("post", "/api/clients/{client_id}/journal"): _json(JournalExcerpt),
     ("post", "/api/clients/{client_id}/commands/{command_id}/result"): _json(CommandResult),
     ("put", "/api/clients/{client_id}/lease"): _json(TakeLease),
+    ("post", "/api/fleet/placements"): _json(PlaceClients),
+    ("post", "/api/fleet/credentials"): _json(BotCredentials),
+    ("put", "/api/fleet/hosts/{name}"): _json(DrainHost),
+    ("patch", "/api/fleet/configuration"): _json(SharedConfiguration),
+    ("post", "/api/clients/{client_id}/moves"): _json(BeginMove),
+    ("patch", "/api/clients/{client_id}/moves/{number}"): _json(MoveProgress),
     ("post", "/api/clients/{client_id}/pairing/phone-code"): _json(RequestPhoneCode),
     ("patch", "/api/clients/{client_id}"): _json(PatchClient),
     ("put", "/api/clients/{client_id}/contacts/{contact}/facts"): _json(Facts),

@@ -28,11 +28,16 @@ from orbitbot.conversations.service import Ledger
 from orbitbot.conversations.statistics import Statistics
 from orbitbot.dashboard.pages import asset
 from orbitbot.dashboard.pair import CountVisit, PairPages, pair_routes
-from orbitbot.fleet.commands import CommandCounts, CommandService
+from orbitbot.fleet.commands import CommandCounts, CommandService, OrdersToAll
 from orbitbot.fleet.leases import Leases
+from orbitbot.fleet.moves import Moves
+from orbitbot.fleet.pauses import Pauses
+from orbitbot.fleet.placement import PlacementService
+from orbitbot.fleet.placement_routes import placement_routes
 from orbitbot.fleet.routes import fleet_routes
 from orbitbot.fleet.sending import SendService
 from orbitbot.fleet.sending_routes import sending_routes
+from orbitbot.fleet.sharing import SharedConfigurations
 from orbitbot.foundation.database import Database
 from orbitbot.foundation.errors import NotFound, Unavailable
 from orbitbot.foundation.live import Live
@@ -168,6 +173,14 @@ def create_app(settings: GatewaySettings) -> Litestar:  # noqa: PLR0915  (it wir
             configuration_routes(configurations),
             fleet_routes(commands, Leases(operator_database)),
             sending_routes(sending),
+            placement_routes(
+                placements=PlacementService(clients, operator_database),
+                moves=Moves(operator_database),
+                pauses=Pauses(operator_database),
+                shared=SharedConfigurations(operator_database, OrdersToAll(operator_database, live)),
+                commands=commands,
+                clients=clients,
+            ),
             pairing_routes(pairing, links, clients),
             people_routes(people),
             assistant_routes(ai),

@@ -35,6 +35,7 @@ INSERT INTO client_events (client_id, kind) VALUES (%(c)s, 'k');
 INSERT INTO question_sets (client_id, name, questions, author) VALUES (%(c)s, 'n', '[]', 'a');
 INSERT INTO question_runs (client_id, id, set_name, draft_digest, state, questions, author)
     VALUES (%(c)s, gen_random_uuid(), 'n', 'd', 'done', 1, 'a');
+INSERT INTO moves (client_id, from_host, to_host, author) VALUES (%(c)s, 'h1', 'h2', 'a');
 INSERT INTO restores (id, since, client_id) VALUES (%(c)s, now(), %(c)s);
 INSERT INTO erasures (client_id, id, author, counts) VALUES (%(c)s, gen_random_uuid(), 'a', '{}');
 """
