@@ -96,7 +96,7 @@ def copy(
         subprocess.Popen(source, **pipes) as sender,  # noqa: S603  (no shell; the project's own program)
         subprocess.Popen(target, **pipes) as receiver,  # noqa: S603
     ):
-        killer = threading.Timer(timeout, lambda: (sender.kill(), receiver.kill()))
+        killer = threading.Timer(timeout, _kill, (sender, receiver))
         killer.start()
         try:
             said = _said(sender), _said(receiver)
@@ -110,7 +110,10 @@ def copy(
             killer.cancel()
             sender.kill()
             receiver.kill()
-    for name, status, words in zip(names, ended, said, strict=True):
+    sides = list(zip(names, ended, said, strict=True))
+    if ended[1] and ended[0] < 0:  # the receiver broke off, and the sender was ended for it
+        sides.reverse()
+    for name, status, words in sides:
         if status:
             raise AnsibleActionFail(
                 f"the copy failed on {name}: {''.join(words).strip() or f'status {status}'}"
@@ -137,6 +140,11 @@ def _relay(sender: subprocess.Popen[bytes], receiver: subprocess.Popen[bytes]) -
     except BrokenPipeError:
         sender.kill()
     _close(receiver.stdin)
+
+
+def _kill(*processes: subprocess.Popen[bytes]) -> None:
+    for process in processes:
+        process.kill()
 
 
 def _close(stream: Any) -> None:

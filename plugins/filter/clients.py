@@ -23,6 +23,7 @@ T = TypeVar("T")
 # That a bot of this release can run, a new client's default first; the API knows further ones.
 CHANNELS: Final = ("neonize", "simulator")
 _CONFIGURATION_KEYS: Final = ("personality", "settings")
+_CLIENT_KEYS: Final = ("id", "channel", "name", "language", "timezone", "host")  # of a file of many
 
 
 def _reporting(make: Callable[..., T]) -> Callable[..., T]:
@@ -58,12 +59,11 @@ def channel_problem(value: Any) -> str:
 def host_problem(value: str, hosts: Sequence[str]) -> str:
     """What is wrong with the host that a bot is to run on, among the inventory's bot hosts.
 
-    Without a value the only host is meant, if there is only one.
+    Without a value the one with the most room is chosen.
     """
-    if value in hosts or (not value and len(hosts) == 1):
+    if value in hosts or (not value and hosts):
         return ""
-    what = f"{value!r} is not a bot host" if value else "the inventory has several bot hosts, so name one"
-    return f"host: {what}; allowed: {', '.join(hosts)}"
+    return f"host: {value!r} is not a bot host; allowed: {', '.join(hosts)}"
 
 
 def bot_line(client_id: str, host: str, channel: str, state: str) -> str:
@@ -129,6 +129,63 @@ def configuration(path: str) -> dict[str, Any]:
         raise AnsibleFilterError(f"settings_file: {path}: {error}") from error
 
 
+def clients_file_problem(path: str, hosts: Sequence[str], client: str = "") -> str:
+    """What is wrong with a file of many clients; an empty path stands for none."""
+    if path and client:
+        return "clients_file: give either client or clients_file"
+    try:
+        clients = _read_clients(path)
+    except ValueError as error:
+        return f"clients_file: {path}: {error}"
+    for number, each in enumerate(clients, start=1):
+        problem = host_problem(each.get("host", ""), hosts) or channel_problem(each.get("channel", ""))
+        if problem:
+            return f"clients_file: {path}: client {number} ({each['id']}): {problem}"
+    return ""
+
+
+def clients_of_file(path: str) -> list[dict[str, Any]]:
+    """The clients of a TOML file, as `POST /api/fleet/placements` takes them.
+
+    The file has tables `[[clients]]` with `id` and, where wanted, `channel`, `name`, `language`, `timezone`
+    and `host`.
+    """
+    try:
+        return _read_clients(path)
+    except ValueError as error:
+        raise AnsibleFilterError(f"clients_file: {path}: {error}") from error
+
+
+def _read_clients(path: str) -> list[dict[str, Any]]:
+    """See `clients_of_file`.
+
+    Raises:
+        ValueError: says what is wrong.
+    """
+    if not path:
+        return []
+    try:
+        content = tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(error.strerror) from error
+    clients = content.pop("clients", [])
+    if content or not isinstance(clients, list) or not clients:
+        raise ValueError("it has to hold tables [[clients]], one or more, and nothing else")
+    seen: set[str] = set()
+    for number, each in enumerate(clients, start=1):
+        unknown = sorted(each.keys() - set(_CLIENT_KEYS)) if isinstance(each, dict) else ["(no table)"]
+        if unknown:
+            raise ValueError(
+                f"client {number}: unknown key {unknown[0]!r}; allowed: {', '.join(_CLIENT_KEYS)}"
+            )
+        wrong = [key for key, value in each.items() if not isinstance(value, str)]
+        problem = f"{wrong[0]}: is no text" if wrong else client_id_problem(each.get("id", ""))
+        if problem or each["id"] in seen:
+            raise ValueError(f"client {number}: {problem or repr(each['id']) + ' is there twice'}")
+        seen.add(each["id"])
+    return clients
+
+
 def _read_configuration(path: str) -> dict[str, Any]:
     """See `configuration`.
 
@@ -158,6 +215,8 @@ class FilterModule:
             "orbitbot_bot_line": bot_line,
             "orbitbot_channel_problem": channel_problem,
             "orbitbot_client_id_problem": client_id_problem,
+            "orbitbot_clients_file_problem": clients_file_problem,
+            "orbitbot_clients_of_file": clients_of_file,
             "orbitbot_configuration": configuration,
             "orbitbot_host_problem": host_problem,
             "orbitbot_log_file": _reporting(names.log_file),

@@ -1,8 +1,7 @@
 """One bot's state directory on its way between hosts: read here, written there, compared by hashes.
 
-`plugins/action/copy_bot_state.py` runs this on both hosts, as root, over SSH: `send` writes one line of JSON (the
-manifest) and then a tar stream to standard output; `receive` reads the same from standard input. It needs nothing
-but Python's own library.
+`plugins/action/copy_bot_state.py` runs this on both hosts, as root, over SSH: `send` writes one line of JSON
+(the manifest) and then a tar stream to standard output; `receive` reads the same from standard input.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def measure(meminfo: str, load: float, processors: int, bots: int) -> dict[str, 
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder)) if folder.is_dir() else []
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def main() -> None:

@@ -82,10 +82,10 @@ def test_a_known_client_keeps_what_is_not_given() -> None:
     assert body == {"channel": "simulator", "name": "Padaria Sol", "language": "pt-BR", "timezone": "UTC"}
 
 
-def test_a_host_is_needed_only_where_there_are_several() -> None:
+def test_a_host_that_is_named_is_a_bot_host() -> None:
     assert filters.host_problem("", ["vps1"]) == ""
     assert filters.host_problem("vps2", ["vps1", "vps2"]) == ""
-    assert filters.host_problem("", ["vps1", "vps2"]).endswith("name one; allowed: vps1, vps2")
+    assert filters.host_problem("", ["vps1", "vps2"]) == "", "the one with the most room is chosen"
     assert filters.host_problem("vps3", ["vps1"]) == "host: 'vps3' is not a bot host; allowed: vps1"
 
 
@@ -136,3 +136,33 @@ def test_what_cannot_be_a_key_is_refused_without_telling_it(key: str) -> None:
 
 def test_a_key_has_no_problem() -> None:
     assert filters.provider_key_problem("sk-or-v1-0123456789abcdef") == ""
+
+
+def test_a_file_of_many_clients(tmp_path: Path) -> None:
+    path = tmp_path / "clients.toml"
+    path.write_text('[[clients]]\nid = "padaria"\nhost = "vps1"\n[[clients]]\nid = "clinica"\n')
+    assert filters.clients_of_file(str(path)) == [{"id": "padaria", "host": "vps1"}, {"id": "clinica"}]
+    assert filters.clients_file_problem(str(path), ["vps1"]) == ""
+    assert filters.clients_file_problem("", ["vps1"], "padaria") == ""
+    assert "give either" in filters.clients_file_problem(str(path), ["vps1"], "padaria")
+    assert filters.clients_file_problem(str(path), ["vps2"]).endswith(
+        "client 1 (padaria): host: 'vps1' is not a bot host; allowed: vps2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "tables [[clients]], one or more, and nothing else"),
+        ('other = 1\n[[clients]]\nid = "aa"\n', "and nothing else"),
+        ('[[clients]]\nid = "A"\n', "client 1: clientId: 'A' is not a client id"),
+        ('[[clients]]\nid = "aa"\n[[clients]]\nid = "aa"\n', "client 2: 'aa' is there twice"),
+        ('[[clients]]\nid = "aa"\nnome = "x"\n', "client 1: unknown key 'nome'; allowed: id, channel"),
+        ('[[clients]]\nid = "aa"\nname = 1\n', "client 1: name: is no text"),
+        ('[[clients]]\nid = "aa"\nchannel = "pigeon"\n', "'pigeon' is not a channel"),
+    ],
+)
+def test_a_file_of_many_clients_that_is_wrong(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "clients.toml"
+    path.write_text(text)
+    assert problem in filters.clients_file_problem(str(path), ["vps1"])

@@ -162,7 +162,7 @@ def test_a_move_that_never_started_there_finds_its_old_copy_whole(gateway: Gatew
     [(None, False, True), ("copied", False, True), ("starting", False, False), ("starting", True, True)],
 )
 def test_a_move_is_called_back(
-    gateway: Gateways, placed: Client, stage: str | None, dead: bool, copied: bool
+    gateway: Gateways, placed: Client, stage: str | None, *, dead: bool, copied: bool
 ) -> None:
     move = begin(gateway, placed.id, "h2").json()
     if stage:
