@@ -122,8 +122,8 @@ def reconcile_plan(fleet: Mapping[str, Any] | None, host: str, programs: Sequenc
     if fleet is None:
         return nothing
     if not fleet["clients"] and not fleet["removed"]:
-        unknown = f"the database knows no client, and {host} has {len(programs)} bots: they stay"
-        return {**nothing, "left": unknown if programs else ""}
+        why = f"the database knows no client, and {host} has {len(programs)} bots: they stay"
+        return {**nothing, "left": why if programs else ""}
     moving = {each["clientId"] for each in fleet["moves"] if each["finishedAt"] is None}
     here = {each["id"]: each for each in fleet["clients"] if each["host"] == host}
     elsewhere = {each["id"] for each in fleet["clients"] if each["host"] not in ("", host)}
