@@ -35,6 +35,8 @@ help:
 	@echo 'make bench-ai      what the AI service adds to the provider, and its memory'
 	@echo 'make bench-speech | bench-speech-gpu   the speech node beside faster-whisper'
 	@echo 'make bench-crash | bench-memory | bench-seal | bench-density   measures of bots (docs/benchmarks.md)'
+	@echo 'make bench-crash | bench-memory | bench-seal   measures of bots (docs/benchmarks.md)'
+	@echo 'make bench-settings  a setting to 200 running bots, beside supervisorctl update'
 	@echo 'make lint         style, types, playbooks'
 	@echo 'make schema       app/orbitbot/foundation/schema.sql from the migrations'
 	@echo 'make lock         new lock files from pyproject.toml'
@@ -111,6 +113,10 @@ bench-memory: setup test-packages
 	@which node npm chromium > /dev/null \
 		|| DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends nodejs npm chromium
 	$(BIN)/python -m tests.load.memory
+
+.PHONY: bench-settings
+bench-settings: setup test-packages
+	$(BIN)/python -m tests.load.settings
 
 bench-seal: setup
 	$(BIN)/python -m tests.hosts setup

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 _BOT_PREFIX: Final = "bot-"
 _RUNS: Final = 5  # runs that are shown
+_MOVES: Final = 5  # … and moves
 _NAMED: Final = 5  # names that are shown of a longer list
 
 
@@ -18,6 +19,8 @@ def status_report(
     clients: Sequence[Mapping[str, Any]],
     problem: str,
     runs: Sequence[Mapping[str, Any]] = (),
+    *,
+    fleet: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What is known of the fleet, for `-e format=json` and for the screen.
 
@@ -26,8 +29,10 @@ def status_report(
         clients: as `GET /api/clients` tells them.
         problem: why the API could not be asked; empty when it was.
         runs: as `last_runs` returns them.
+        fleet: as `GET /api/fleet` tells it.
     """
     return {
+        "fleet": dict(fleet or {}),
         "hosts": {host: _host(hostvars[host]) for host in hosts},
         "api_problem": problem,
         "runs": list(runs),
@@ -116,6 +121,7 @@ def status_screen(report: Mapping[str, Any]) -> str:
         lines.append(f"clients: unknown: {report['api_problem']}")
     else:
         lines += _client_lines(report["clients"])
+        lines += _fleet_lines(report["fleet"])
     if report["runs"]:
         lines += ["last runs", *(f"  {_run_line(run)}" for run in report["runs"])]
     return "\n".join(lines)
@@ -249,6 +255,31 @@ def _health_line(health: Mapping[str, Any] | None) -> str:
         f"{health['reconnects']} reconnects, {health['undelivered']} undelivered"
     )
     return f"    number: {counts}. {health['advice']}"
+
+
+def _fleet_lines(fleet: Mapping[str, Any]) -> list[str]:
+    """Clients by host, what about them is not as declared, and the last moves."""
+    lines = []
+    for host in fleet.get("hosts", []):
+        states = Counter(each["state"] for each in fleet["clients"] if each["host"] == host["name"])
+        counted = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no client"
+        room = f"room for {host['room']}" if host["room"] else f"NO ROOM: {host['fullBecause']}"
+        lines.append(f"  on {host['name']}: {counted}; {room}")
+    lines += [
+        f"  {each['id']} NOT AS DECLARED: {each['wrong']}"
+        for each in fleet.get("clients", [])
+        if each["wrong"]
+    ]
+    moves = fleet.get("moves", [])[:_MOVES]
+    return [*lines, *(["last moves"] if moves else []), *(f"  {_move_line(each)}" for each in moves)]
+
+
+def _move_line(move: Mapping[str, Any]) -> str:
+    way = f"{move['fromHost']} -> {move['toHost']}"
+    silent = f", silent for {move['silentSeconds']:.1f} s" if move["silentSeconds"] is not None else ""
+    stage = move["stage"] if move["finishedAt"] else f"INTERRUPTED or under way ({move['stage']})"
+    reason = f": {move['reason']}" if move["reason"] else ""
+    return f"{move['startedAt'][:19]}  {move['clientId']} {way}  {stage}{silent}{reason}  by {move['author']}"
 
 
 def _client_line(client: Mapping[str, Any]) -> str:

@@ -190,3 +190,34 @@ def test_alarms_name_host_and_job_and_skip_hosts_that_were_not_reached() -> None
     broken = {"backups": {"problem": "it said nothing", "jobs": []}}
     found = status.backup_alarms({"vps1": hostvars(), "vps2": {}, "vps3": broken}, ["vps1", "vps2", "vps3"])
     assert found == ["vps1: drill: overdue: no success for 200 h", "vps3: it said nothing"]
+
+
+def test_clients_by_host_what_is_not_as_declared_and_the_last_moves() -> None:
+    move = {
+        "clientId": "padaria", "fromHost": "bots-1", "toHost": "bots-2", "stage": "done", "reason": "",
+        "silentSeconds": 4.25, "author": "operator:admin", "startedAt": "2026-01-31T08:00:00.1+00:00",
+        "finishedAt": "2026-01-31T08:00:09+00:00",
+    }  # fmt: skip
+    stuck = move | {"stage": "copied", "finishedAt": None, "silentSeconds": None, "reason": "called back"}
+    fleet = {
+        "hosts": [
+            {"name": "bots-1", "room": 3, "fullBecause": ""},
+            {"name": "bots-2", "room": 0, "fullBecause": "it is being drained"},
+        ],
+        "clients": [
+            {"id": "padaria", "host": "bots-1", "state": "active", "wrong": ""},
+            {"id": "acme", "host": "bots-1", "state": "paused", "wrong": "it is paused, and its bot answers"},
+        ],
+        "moves": [move, stuck],
+    }
+    report = status.status_report({}, [], [client("padaria", "connected")], "", (), fleet=fleet)
+    assert status.status_screen(report).splitlines() == [
+        "clients  1 connected",
+        "  on bots-1: 1 active, 1 paused; room for 3",
+        "  on bots-2: no client; NO ROOM: it is being drained",
+        "  acme NOT AS DECLARED: it is paused, and its bot answers",
+        "last moves",
+        "  2026-01-31T08:00:00  padaria bots-1 -> bots-2  done, silent for 4.2 s  by operator:admin",
+        "  2026-01-31T08:00:00  padaria bots-1 -> bots-2  INTERRUPTED or under way (copied): called back"
+        "  by operator:admin",
+    ]
