@@ -125,7 +125,7 @@ async def _go_on(connection: Connection, present: store.MoveRow, wanted: BeginMo
         await store.turn_back(connection, present.id, "copied" if whole else "begun", reason)
         if wanted.old_host_is_dead:
             await store.without_state(connection, present.id)
-    elif wanted.to.name not in (present.to_host, present.back_to):
+    elif wanted.to.name not in (present.to_host, present.from_host):
         raise Conflict(
             f"client {present.client_id!r} is on its way from {present.from_host} to {present.to_host}:"
             f" finish that first, with to={present.to_host}"

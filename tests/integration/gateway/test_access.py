@@ -132,6 +132,7 @@ def call(http: httpx.Client, method: str, path: str, client_id: str) -> httpx.Re
         "other": 1,
         "run": "r",
         "name": "n",
+        "number": 1,
     }
     url = path.format(client_id=client_id, contact="5511987650001", **names)
     arguments = {} if method in {"GET", "DELETE"} else body(path, client_id)
