@@ -315,6 +315,13 @@ CREATE TABLE public.exchanges (
 
 ALTER TABLE ONLY public.exchanges FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.hosts (
+    name text NOT NULL,
+    measure jsonb DEFAULT '{}'::jsonb NOT NULL,
+    measured_at timestamp with time zone,
+    draining boolean DEFAULT false NOT NULL
+);
+
 CREATE TABLE public.messages (
     client_id text NOT NULL,
     id text NOT NULL,
@@ -330,6 +337,34 @@ CREATE TABLE public.messages (
 );
 
 ALTER TABLE ONLY public.messages FORCE ROW LEVEL SECURITY;
+
+CREATE TABLE public.moves (
+    id bigint NOT NULL,
+    client_id text NOT NULL,
+    from_host text NOT NULL,
+    to_host text NOT NULL,
+    stage text DEFAULT 'begun'::text NOT NULL,
+    without_state boolean DEFAULT false NOT NULL,
+    back_to text DEFAULT ''::text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    silent_seconds double precision,
+    author text NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    finished_at timestamp with time zone,
+    CONSTRAINT moves_check CHECK (((stage = ANY (ARRAY['done'::text, 'failed'::text])) = (finished_at IS NOT NULL))),
+    CONSTRAINT moves_stage_check CHECK ((stage = ANY (ARRAY['begun'::text, 'copied'::text, 'starting'::text, 'done'::text, 'failed'::text])))
+);
+
+ALTER TABLE ONLY public.moves FORCE ROW LEVEL SECURITY;
+
+ALTER TABLE public.moves ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.moves_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.operators (
     name text NOT NULL,
@@ -470,6 +505,14 @@ CREATE TABLE public.sends (
 
 ALTER TABLE ONLY public.sends FORCE ROW LEVEL SECURITY;
 
+CREATE TABLE public.shared_configurations (
+    version integer NOT NULL,
+    personality text NOT NULL,
+    settings jsonb NOT NULL,
+    author text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.spending (
     client_id text NOT NULL,
     day date NOT NULL,
@@ -576,8 +619,14 @@ ALTER TABLE ONLY public.erasures
 ALTER TABLE ONLY public.exchanges
     ADD CONSTRAINT exchanges_pkey PRIMARY KEY (client_id, turn_id);
 
+ALTER TABLE ONLY public.hosts
+    ADD CONSTRAINT hosts_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (client_id, id);
+
+ALTER TABLE ONLY public.moves
+    ADD CONSTRAINT moves_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.operators
     ADD CONSTRAINT operators_pkey PRIMARY KEY (name);
@@ -615,6 +664,9 @@ ALTER TABLE ONLY public.sends
 ALTER TABLE ONLY public.sends
     ADD CONSTRAINT sends_pkey PRIMARY KEY (client_id, id);
 
+ALTER TABLE ONLY public.shared_configurations
+    ADD CONSTRAINT shared_configurations_pkey PRIMARY KEY (version);
+
 ALTER TABLE ONLY public.spending
     ADD CONSTRAINT spending_pkey PRIMARY KEY (client_id, day, model, own_key);
 
@@ -644,6 +696,10 @@ CREATE INDEX messages_contact ON public.messages USING btree (client_id, contact
 CREATE INDEX messages_journaled ON public.messages USING btree (client_id, journaled_at);
 
 CREATE INDEX messages_turn ON public.messages USING btree (client_id, turn_id);
+
+CREATE INDEX moves_started ON public.moves USING btree (started_at);
+
+CREATE UNIQUE INDEX moves_under_way ON public.moves USING btree (client_id) WHERE (finished_at IS NULL);
 
 CREATE INDEX owner_commands_at ON public.owner_commands USING btree (client_id, at);
 
@@ -699,6 +755,9 @@ ALTER TABLE ONLY public.messages
 
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_client_id_turn_id_fkey FOREIGN KEY (client_id, turn_id) REFERENCES public.turns(client_id, id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.moves
+    ADD CONSTRAINT moves_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.owner_commands
     ADD CONSTRAINT owner_commands_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.clients(id) ON DELETE CASCADE;
@@ -779,6 +838,8 @@ CREATE POLICY every_client ON public.exchanges TO orbitbot_operator USING (true)
 
 CREATE POLICY every_client ON public.messages TO orbitbot_operator USING (true);
 
+CREATE POLICY every_client ON public.moves TO orbitbot_operator USING (true);
+
 CREATE POLICY every_client ON public.owner_commands TO orbitbot_operator USING (true);
 
 CREATE POLICY every_client ON public.pairing_links TO orbitbot_operator USING (true);
@@ -811,6 +872,8 @@ ALTER TABLE public.exchanges ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE public.messages ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE public.moves ENABLE ROW LEVEL SECURITY;
+
 CREATE POLICY one_client ON public.ai_calls USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.bot_status USING ((client_id = ( SELECT public.current_client() AS current_client)));
@@ -832,6 +895,8 @@ CREATE POLICY one_client ON public.erasures USING ((client_id = ( SELECT public.
 CREATE POLICY one_client ON public.exchanges USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.messages USING ((client_id = ( SELECT public.current_client() AS current_client)));
+
+CREATE POLICY one_client ON public.moves USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
 CREATE POLICY one_client ON public.owner_commands USING ((client_id = ( SELECT public.current_client() AS current_client)));
 
@@ -925,7 +990,7 @@ GRANT UPDATE(config_version) ON TABLE public.clients TO orbitbot_gateway;
 GRANT UPDATE(updated_at) ON TABLE public.clients TO orbitbot_gateway;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.commands TO orbitbot_gateway;
-GRANT SELECT ON TABLE public.commands TO orbitbot_operator;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.commands TO orbitbot_operator;
 
 GRANT SELECT ON TABLE public.contact_facts TO orbitbot_ai;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.contact_facts TO orbitbot_gateway;
@@ -943,8 +1008,12 @@ GRANT SELECT,INSERT,DELETE ON TABLE public.exchanges TO orbitbot_gateway;
 
 GRANT UPDATE(contact) ON TABLE public.exchanges TO orbitbot_gateway;
 
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.hosts TO orbitbot_operator;
+
 GRANT SELECT,INSERT,UPDATE ON TABLE public.messages TO orbitbot_gateway;
 GRANT SELECT,DELETE,UPDATE ON TABLE public.messages TO orbitbot_operator;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.moves TO orbitbot_operator;
 
 GRANT SELECT ON TABLE public.operators TO orbitbot_operator;
 
@@ -979,6 +1048,10 @@ GRANT SELECT ON TABLE public.restores TO orbitbot_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sends TO orbitbot_gateway;
 GRANT SELECT,DELETE,UPDATE ON TABLE public.sends TO orbitbot_operator;
+
+GRANT SELECT,INSERT ON TABLE public.shared_configurations TO orbitbot_operator;
+GRANT SELECT ON TABLE public.shared_configurations TO orbitbot_gateway;
+GRANT SELECT ON TABLE public.shared_configurations TO orbitbot_ai;
 
 GRANT SELECT,INSERT,UPDATE ON TABLE public.spending TO orbitbot_ai;
 GRANT SELECT ON TABLE public.spending TO orbitbot_gateway;
