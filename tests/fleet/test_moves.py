@@ -18,7 +18,7 @@ from tests.hosts.command import HostsError
 from tests.support import runbook
 from tests.support.net import wait_for
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.fleet, pytest.mark.faults, pytest.mark.timeout(1800)]
 
 QUESTION = "Qual o horario de funcionamento?"
 BOT = r"python[0-9.]* \S*orbitbot bot"  # the bot itself, not what launches it
