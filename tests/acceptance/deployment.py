@@ -86,6 +86,12 @@ class _SupervisorTransport(xmlrpc.client.Transport):
         return connection
 
 
+def _is_retired(program: str) -> bool:
+    """Whether it is the slot of a service that nginx does not pass to."""
+    slot = re.fullmatch(r"orbitbot-(gateway|ai|speech)-[ab]", program)
+    return slot is not None and not Path(f"/etc/supervisor/conf.d/{program}.conf").exists()
+
+
 class Client:
     """A client of the deployment and where its bot's things are."""
 
@@ -145,9 +151,9 @@ class Deployment:
             return getattr(proxy.supervisor, method)(*arguments)
 
     def programs(self) -> list[dict[str, Any]]:
-        """What supervisor runs."""
+        """What supervisor is to run: a slot that has finished is still listed, and has no file any more."""
         found: list[dict[str, Any]] = self.rpc("getAllProcessInfo")
-        return found
+        return [info for info in found if not _is_retired(info["name"])]
 
     def _process(self, program: str) -> str:
         """Supervisor's name of a program's process; a service's is that of its active slot."""
