@@ -61,6 +61,7 @@ ALLOWED = {
         ("GET", "/api/clients/{client_id}/commands"),
         ("POST", "/api/clients/{client_id}/commands/{command_id}/result"),
         ("PUT", "/api/clients/{client_id}/bot/pairing"),
+        ("GET", "/api/clients/{client_id}/messages/send/{send}/file"),
     },
     "integrator": {
         ("GET", "/api/clients/{client_id}"),
@@ -93,6 +94,9 @@ ALLOWED = {
         ("GET", "/api/clients/{client_id}/turns/{turn}"),
         ("GET", "/api/clients/{client_id}/messages/{message_id}/why"),
         ("GET", "/api/clients/{client_id}/stats"),
+        ("GET", "/api/clients/{client_id}/health"),
+        ("GET", "/api/clients/{client_id}/messages/send/{send}"),
+        ("POST", "/api/clients/{client_id}/messages/send"),
         ("POST", "/api/clients/{client_id}/logout"),
         ("POST", "/api/clients/{client_id}/refresh"),
         ("GET", "/api/clients/{client_id}/commands/{command_id}"),
@@ -133,6 +137,7 @@ def call(http: httpx.Client, method: str, path: str, client_id: str) -> httpx.Re
         "run": "r",
         "name": "n",
         "number": 1,
+        "send": "s",
     }
     url = path.format(client_id=client_id, contact="5511987650001", **names)
     arguments = {} if method in {"GET", "DELETE"} else body(path, client_id)
