@@ -116,6 +116,8 @@ def _interrupted(number: int, frame: object) -> NoReturn:
 def main(words: Sequence[str]) -> int:
     """Run the commands; returns the exit status."""
     signal.signal(signal.SIGTERM, _interrupted)
+    # A shell starts what runs in its background deaf to Ctrl-C, and all its children would be, too.
+    signal.signal(signal.SIGINT, _interrupted)
     try:
         statuses = run(named(words), LOGS)
     except KeyboardInterrupt:

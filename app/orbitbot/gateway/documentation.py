@@ -98,6 +98,11 @@ _PROBLEMS_OF: Final = {
         "415": "The content type is not supported, or a voice note is not audio.",
         "422": "A voice note cannot be decoded.",
     },
+    "/api/clients/{client_id}/messages/send": {
+        "409": "The `Idempotency-Key` was used for another message.",
+        "413": "The file is too long.",
+        "415": "The body is neither JSON nor multipart.",
+    },
     "/api/transcribe": {
         "413": "The voice note is too long.",
         "415": "The content is not audio.",
@@ -266,6 +271,8 @@ _BODIES: Final[dict[tuple[str, str], dict[str, Any]]] = {
         additionalProperties=_FILE,
         description="Voice notes are parts named after the `id` of their member, or `audio` without members.",
     ),
+    ("post", "/api/clients/{client_id}/messages/send"): _json(SendRequest)
+    | _form({"payload": {"$ref": _REF.format(name="SendRequest")}, "file": _FILE}, ["payload"]),
     ("post", "/api/chat"): _json(ChatRequest),
     ("post", "/api/improve-transcription"): _json(ImproveTranscription),
     ("post", "/api/transcribe"): _form(

@@ -22,7 +22,7 @@ from tests.support.net import wait_for
 LONG_ANSWER = "Temos pão francês, de queijo e de milho, todos feitos hoje. " * 25  # three parts
 
 
-@pytest.mark.timeout(85)
+@pytest.mark.timeout(300)
 def test_fifty_kills(bot: BotProcess, gateway: GatewayDouble) -> None:
     _kill_and_check(bot, gateway, kills=50, messages=150)
 

@@ -36,6 +36,11 @@ INSERT INTO question_sets (client_id, name, questions, author) VALUES (%(c)s, 'n
 INSERT INTO question_runs (client_id, id, set_name, draft_digest, state, questions, author)
     VALUES (%(c)s, gen_random_uuid(), 'n', 'd', 'done', 1, 'a');
 INSERT INTO moves (client_id, from_host, to_host, author) VALUES (%(c)s, 'h1', 'h2', 'a');
+INSERT INTO turn_changes (client_id, turn_id, contact) VALUES (%(c)s, 't', 'x');
+INSERT INTO sends (client_id, id, contact, type, author, fingerprint, expires_at)
+    VALUES (%(c)s, 's', 'x', 'text', 'a', '', now());
+INSERT INTO owner_commands (client_id, turn_id, contact, command, arguments, outcome, reply)
+    VALUES (%(c)s, 't', 'x', 'status', '', 'done', 'r');
 INSERT INTO restores (id, since, client_id) VALUES (%(c)s, now(), %(c)s);
 INSERT INTO erasures (client_id, id, author, counts) VALUES (%(c)s, gen_random_uuid(), 'a', '{}');
 """
@@ -80,6 +85,7 @@ def test_every_table_with_a_client_is_known_and_secured(filled: Database) -> Non
         "commands", "pairings", "pairing_links",
         "ai_calls", "spending", "reservations", "provider_keys", "summaries", "contact_facts", "paused_chats",
         "client_events", "question_sets", "question_runs", "erasures", "restores",
+        "moves", "turn_changes", "sends", "owner_commands",
     }  # fmt: skip
     with filled.connect("postgres") as superuser:
         for table, column in tables.items():

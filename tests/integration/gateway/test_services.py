@@ -121,6 +121,9 @@ WITHOUT_BODY = {
     ("post", f"{_CLIENT}/refresh"),
     ("post", f"{_CLIENT}/pairing"),
     ("post", f"{_CLIENT}/pairing/link"),
+    ("post", f"{_CLIENT}/moves/{{number}}/generation"),
+    ("post", f"{_CLIENT}/pause"),
+    ("post", f"{_CLIENT}/resume"),
 }
 
 
