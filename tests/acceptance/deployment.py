@@ -155,14 +155,19 @@ class Deployment:
         found: list[dict[str, Any]] = self.rpc("getAllProcessInfo")
         return [info for info in found if not _is_retired(info["name"])]
 
-    def _process(self, program: str) -> str:
-        """Supervisor's name of a program's process; a service's is that of its active slot."""
+    def program_name(self, program: str) -> str:
+        """Supervisor's name of a program; a service's is that of its active slot."""
         front = FRONTS / f"{program.removeprefix('orbitbot-')}.conf"
         if front.exists():
             slot = re.search(r"^# Active slot: ([ab])$", front.read_text(), re.MULTILINE)
             assert slot is not None, front
             program = f"{program}-{slot[1]}"
-        return f"{program}:{program}"
+        return program
+
+    def _process(self, program: str) -> str:
+        """Supervisor's name of a program's process."""
+        name = self.program_name(program)
+        return f"{name}:{name}"
 
     def pid(self, program: str) -> int:
         """The process id of a running program; 0 while it does not run."""

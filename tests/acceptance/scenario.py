@@ -82,12 +82,17 @@ class _Day(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def load_day(seed: int, path: Path = DAY_FILE) -> list[Contact]:
-    """The day with the words that `seed` chooses. Message ids are new at every call, whatever the seed."""
+    """The day with the people and words that `seed` chooses.
+
+    Message ids are new at every call, whatever the seed. Other people each day: who wrote day after day within
+    minutes would be taken for a machine.
+    """
     day = msgspec.toml.decode(path.read_bytes(), type=_Day)
     rng = random.Random(seed)
+    people = random.Random(f"people {seed}").randrange(10**6)
     return [
         Contact(
-            number=contact.number,
+            number=f"55119{people:06d}{contact.number[-2:]}",
             exchanges=tuple(_exchange(turn, day.words, rng) for turn in contact.turns),
             group=contact.group,
             age=contact.age_hours * 3600,

@@ -144,7 +144,7 @@ def test_supervisord_killed(deployment: Deployment, client: Client, operator: Ap
         client.program: f"bot --settings {client.settings_file}",
     }.items():
         found = top_processes(settings)
-        assert list(found) == [after[name]], f"{name} runs once: {found}"
+        assert list(found) == [after[deployment.program_name(name)]], f"{name} runs once: {found}"
 
 
 @ROUNDS

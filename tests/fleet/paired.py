@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import httpx
@@ -22,7 +23,7 @@ from tests.whatsapp.post import Sent
 
 CLIENT: Final = "loja"
 HOST: Final = "bots-1"
-PROXY_PORT: Final = 443  # bots may connect to no other
+PROXY_PORT: Final = 8443  # not 443: this machine's own deployment may have that on every address
 PATIENCE: Final = 90.0  # seconds; a loaded machine takes its time over 812 prekeys
 LINK: Final = re.compile(r"https://\S+/pair/\S+")
 
@@ -71,13 +72,15 @@ class PairedShop:
         """Run `add-client.yml`, on the default channel."""
         return self.site.play("add-client", client=CLIENT, host=HOST, settings_file=PERSONALITY, **more)
 
+    @cached_property
     def api(self) -> Api:
-        """The REST API as the operator."""
-        return self.site.api()
+        """The REST API as the operator; closed with the shop."""
+        with Api(f"https://{self.site.address('gateway-1')}", self.site.authority) as door:
+            return door.as_operator(self.site.secrets["vault_operator_password"])
 
     def state(self) -> str:
         """The bot's state by the API."""
-        return str(self.api().client(CLIENT).bot_state)
+        return str(self.api.client(CLIENT).bot_state)
 
     def wait_for_state(self, *states: str) -> str:
         """Until the API names one of these."""
@@ -87,10 +90,9 @@ class PairedShop:
 
     def code(self) -> str:
         """The code that is shown, once there is one and somebody waits for its scan."""
-        api = self.api()
 
         def shown() -> str:
-            view = api.http.get(f"/api/clients/{CLIENT}/pairing").raise_for_status().json()
+            view = self.api.http.get(f"/api/clients/{CLIENT}/pairing").raise_for_status().json()
             return str(view.get("code") or "") if view["phase"] == "qr" else ""
 
         return wait_for(shown, "a code", PATIENCE)
@@ -120,14 +122,13 @@ class PairedShop:
 
     def browser(self) -> httpx.Client:
         """Somebody's browser, which trusts the fleet's authority."""
-        api = self.site.api()
         return httpx.Client(
-            base_url=api.base_url,
-            verify=ssl.create_default_context(cafile=api.ca_file),
+            base_url=self.api.base_url,
+            verify=ssl.create_default_context(cafile=self.api.ca_file),
             timeout=30,
             trust_env=False,
             follow_redirects=True,
-            headers={"Accept-Language": "pt-BR", "Origin": api.base_url},
+            headers={"Accept-Language": "pt-BR", "Origin": self.api.base_url},
         )
 
 
@@ -140,7 +141,8 @@ def paired_shop(site: Site) -> Iterator[PairedShop]:
             shop.lead().require_success()
             yield shop
         finally:
-            if CLIENT in {each["id"] for each in shop.api().http.get("/api/clients").json()["clients"]}:
+            if CLIENT in {each["id"] for each in shop.api.http.get("/api/clients").json()["clients"]}:
                 site.play("remove-client", client=CLIENT, purge="yes").require_success()
+            shop.api.http.close()
             shop.lead(back=True).require_success()
         assert whatsapp.unreadable() == []

@@ -58,7 +58,7 @@ def as_built(version: str) -> dict[str, str]:
                     found |= {
                         name: hashlib.sha256(wheel.read(name)).hexdigest()
                         for name in wheel.namelist()
-                        if _is_installed_as_it_is(PurePosixPath(name))
+                        if not name.endswith("/") and _is_installed_as_it_is(PurePosixPath(name))
                     }
     return found
 
@@ -74,8 +74,4 @@ def added_by_installer(paths: set[str]) -> set[str]:
 
 
 def _is_installed_as_it_is(path: PurePosixPath) -> bool:
-    return (
-        not path.parts[0].endswith(".data")
-        and path.name not in _WRITTEN_BY_INSTALLER
-        and not str(path).endswith("/")
-    )
+    return not path.parts[0].endswith(".data") and path.name not in _WRITTEN_BY_INSTALLER

@@ -39,7 +39,7 @@ def added(shop: PairedShop) -> Run:
 
 def test_a_new_client_waits_for_its_phone_and_the_operator_gets_a_link(added: Run, shop: PairedShop) -> None:
     assert LINK.search(added.output), added.output
-    client = shop.api().client(CLIENT)
+    client = shop.api.client(CLIENT)
     assert (client.channel, client.bot_state) == ("neonize", "waiting_for_pairing")
 
 
