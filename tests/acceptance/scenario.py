@@ -84,8 +84,8 @@ class _Day(msgspec.Struct, forbid_unknown_fields=True):
 def load_day(seed: int, path: Path = DAY_FILE) -> list[Contact]:
     """The day with the people and words that `seed` chooses.
 
-    Message ids are new at every call, whatever the seed. Other people each day: who wrote day after day within
-    minutes would be taken for a machine.
+    Message ids are new at every call, whatever the seed. Other people each day: who wrote day after day
+    within minutes would be taken for a machine.
     """
     day = msgspec.toml.decode(path.read_bytes(), type=_Day)
     rng = random.Random(seed)

@@ -30,7 +30,11 @@ PHONE = 0.2  # seconds until a contact's phone has said that it has a message
 STARTING = 0.15  # share of the kills that hit a bot while it starts
 
 SETTINGS = BotSettings(
-    quiet_seconds=0.1, burst_seconds=1.0, typing_characters_per_second=500, max_typing_seconds=0.1
+    quiet_seconds=0.1,
+    burst_seconds=1.0,
+    loop_turns=1000,
+    typing_characters_per_second=500,
+    max_typing_seconds=0.1,
 )
 
 

@@ -99,7 +99,9 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)
     quiet = CompleteBot(folder, release, "quiet", "simulator", {})
-    quiet.gateway.settings = BotSettings(quiet_seconds=0.0, burst_seconds=0.0, typing_characters_per_second=0)
+    quiet.gateway.settings = BotSettings(
+        quiet_seconds=0.0, burst_seconds=0.0, loop_turns=1000, typing_characters_per_second=0
+    )
     hostile = [Hostile(folder, what) for what in HOSTILE]
     sides: dict[str, list[list[float]]] = {"alone": [], "beside": []}
     try:

@@ -113,7 +113,7 @@ class GatewayDouble:
     def __init__(self, client_id: str = "padaria", settings: BotSettings | None = None) -> None:
         self.client_id = client_id
         self.settings = settings or BotSettings(
-            quiet_seconds=0.15, burst_seconds=1.0, typing_characters_per_second=0
+            quiet_seconds=0.15, burst_seconds=1.0, loop_turns=1000, typing_characters_per_second=0
         )
         self.answer: Callable[[PostMessage], str] = lambda post: f"Resposta a: {post.message or 'voz'}"
         self.decide: Callable[[PostMessage], tuple[TurnState, str] | None] = lambda post: None

@@ -45,7 +45,11 @@ def _kill_and_check(bot: BotProcess, gateway: GatewayDouble, *, kills: int, mess
     )
     # Typing stretches the delivery, so that deaths fall into it too.
     gateway.settings = BotSettings(
-        quiet_seconds=0.1, burst_seconds=1.0, typing_characters_per_second=2000, max_typing_seconds=0.15
+        quiet_seconds=0.1,
+        burst_seconds=1.0,
+        loop_turns=1000,
+        typing_characters_per_second=2000,
+        max_typing_seconds=0.15,
     )
     conversation = Conversation(bot, chance)
     deaths: list[str] = []
