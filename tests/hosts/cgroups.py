@@ -4,8 +4,9 @@ Without them the hosts would see each other's units. Where systemd is this machi
 itself (each host becomes a scope with delegated controllers) and none are made here.
 """
 
-from collections.abc import Iterable
-from contextlib import suppress
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -71,6 +72,16 @@ def create(groups: Iterable[Path], machine: str) -> list[Path]:
     return made
 
 
+@contextmanager
+def _suppress_gone() -> Iterator[None]:
+    """Whatever is done to a group that somebody else removes meanwhile."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):  # ENODEV: open before, gone when written to
+            raise
+
+
 def share_processor(groups: Iterable[Path]) -> None:
     """Give the hosts together as many shares of the processor as there are hosts.
 
@@ -78,7 +89,7 @@ def share_processor(groups: Iterable[Path]) -> None:
     """
     for parent in groups:
         for name, (share, most) in SHARES.items():
-            with suppress(FileNotFoundError):  # another controller's; or the last host goes just now
+            with _suppress_gone():  # another controller's; or the last host goes just now
                 hosts = sum(child.is_dir() for child in parent.iterdir())
                 if hosts and (parent / name).exists():
                     (parent / name).write_text(str(min(share * hosts, most)))

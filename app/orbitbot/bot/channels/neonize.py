@@ -44,7 +44,7 @@ from orbitbot.bot.channels.neonize_events import (
     read_undecryptable,
 )
 from orbitbot.bot.channels.neonize_session import Session, SessionOver
-from orbitbot.bot.channels.neonize_state import PhoneFile
+from orbitbot.bot.channels.neonize_state import LinkedPhone, PhoneFile
 from orbitbot.bot.models import InboundEvent
 from orbitbot.contracts.bot import BotState
 from orbitbot.contracts.pairing import (
@@ -507,7 +507,7 @@ class NeonizeChannel:
         self._set("connected")
         self._unlock()
         asyncio.get_running_loop().call_later(SETTLED, neonize_library.give_memory_back)
-        task = asyncio.create_task(self._learn_number(), name="neonize number")
+        task = asyncio.create_task(self._learn_number(self._file.phone), name="neonize number")
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _on_disconnected(self, _: Any) -> None:
@@ -691,10 +691,13 @@ class NeonizeChannel:
             raise SessionOver("there is no session")
         return await session.call(worker, function)
 
-    async def _learn_number(self) -> None:
+    async def _learn_number(self, phone: LinkedPhone) -> None:
+        """Asks for the number of the phone that is linked, unless it was unlinked before the answer."""
         device = await self._call("ask", lambda client: client.get_me())
+        if self._file.phone is not phone:
+            return
         self._lid = device.LID.User
-        if not self._file.phone.number:
+        if not phone.number:
             self._file.know(device.JID.User)
             self._tell_account()
 
