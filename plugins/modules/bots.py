@@ -53,11 +53,9 @@ made:
   returned: with started
 """
 
-import http.client  # noqa: E402  (a module's documentation comes first)
-import json  # noqa: E402
+import json  # noqa: E402  (a module's documentation comes first)
 import os  # noqa: E402
 import pwd  # noqa: E402
-import socket  # noqa: E402
 import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 import xmlrpc.client  # noqa: E402
@@ -66,9 +64,8 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.supervisor_rpc import NO_WAIT, STOPPED, connect  # noqa: E402
 
-STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
-NO_WAIT = False  # of startProcess: whoever called looks at the API
 CHECK = """
 import sys
 from supervisor.options import ServerOptions, UnhosedConfigParser
@@ -83,25 +80,6 @@ for path in sys.argv[1:]:
 
 class BotsError(Exception):
     """The bots could not be made."""
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(self._path)
-
-
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002  (there is one socket)
-        return _Connection(self._path)
 
 
 def credential_id(path: Path) -> str:
@@ -197,7 +175,7 @@ def run_programs(rpc: Any, names: Sequence[str]) -> set[str]:
             rpc.addProcessGroup(name)
             touched.add(name)
         elif known.get(name) in STOPPED:
-            rpc.startProcess(f"{name}:{name}", NO_WAIT)
+            rpc.startProcess(f"{name}:{name}", NO_WAIT)  # whoever called looks at the API
             touched.add(name)
         elif name not in known:
             raise BotsError(f"no file in supervisor's conf.d defines [program:{name}]")
@@ -226,7 +204,7 @@ def start(bots: Sequence[Mapping[str, Any]], secrets: Mapping[str, str], path: s
             raise BotsError(f"{bot['client_id']}: {error}") from error
         if changed:
             made.add(bot["client_id"])
-    rpc = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(path)).supervisor
+    rpc = connect(path)
     clients = {bot["program"]: bot["client_id"] for bot in bots}
     return sorted(made | {clients[name] for name in run_programs(rpc, list(clients))})
 

@@ -1,8 +1,6 @@
 """Clients on a fleet: placed, moved, drained, paused; runs that are killed, hosts that are cut off."""
 
-import os
 import random
-import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -52,7 +50,7 @@ class Traveller:
         other = self.away if host == self.home else self.home
         assert len(self.at(host)) == 1
         assert self.at(other) == []
-        left = self.site.fleet.ssh(other, f"ls -d /var/lib/orbitbot/bots/{self.client} 2>/dev/null || true")
+        left = self.site.fleet.ssh(other, f"find /var/lib/orbitbot/bots -maxdepth 1 -name {self.client}")
         assert left == "", "the old copy is still there"
 
     def say(self, host: str, text: str = QUESTION) -> str:
@@ -85,29 +83,6 @@ def traveller(site: Site) -> Iterator[Traveller]:
         made.assert_runs_only_at(home)
 
 
-def kill_at_task(site: Site, number: int, playbook: str, **values: Any) -> str:
-    """Run a playbook and kill it, with all that it started here, at its task of this number; that task."""
-    run = subprocess.Popen(
-        site.command(playbook, **values),
-        cwd=REPOSITORY,
-        env=site.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    seen: list[str] = []
-    with run:
-        assert run.stdout is not None
-        for line in run.stdout:
-            seen.append(line)
-            if sum(each.startswith("TASK [") for each in seen) == number:
-                os.killpg(run.pid, signal.SIGKILL)
-                return line.strip()
-    raise AssertionError(f"the run ended before task {number}:\n{''.join(seen)}")
-
-
 def stop_at(site: Site, task: str, playbook: str, then: Callable[[], None], **values: Any) -> Run:
     """Run a playbook and do something as soon as it comes to a task."""
     run = subprocess.Popen(
@@ -132,8 +107,7 @@ def stop_at(site: Site, task: str, playbook: str, then: Callable[[], None], **va
 
 
 def test_a_move_that_is_killed_goes_on_and_exactly_one_bot_runs(traveller: Traveller) -> None:
-    killed = kill_at_task(
-        traveller.site,
+    killed = traveller.site.kill_at_task(
         random.Random(SEED).randrange(*MOVE_TASKS),
         "move-client",
         client=traveller.client,
@@ -152,8 +126,8 @@ def test_a_move_that_is_killed_at_any_task_goes_on(traveller: Traveller) -> None
     rng = random.Random(SEED)
     for _ in range(KILLS):
         to = traveller.away if traveller.view()["host"] == traveller.home else traveller.home
-        killed = kill_at_task(
-            traveller.site, rng.randrange(*MOVE_TASKS), "move-client", client=traveller.client, to=to
+        killed = traveller.site.kill_at_task(
+            rng.randrange(*MOVE_TASKS), "move-client", client=traveller.client, to=to
         )
         moved = traveller.move(to)
         assert moved.status == 0, f"{killed}\n{moved.output}"
