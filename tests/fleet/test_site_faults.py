@@ -1,6 +1,7 @@
 """What a fleet survives: dead nodes, power cuts, broken networks, killed playbooks, broken files."""
 
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -40,13 +41,16 @@ def bots(site: Site, client: str) -> list[int]:
 
 
 def test_a_dead_gateway_and_ai_node_is_passed_by_without_a_failed_request(site: Site) -> None:
-    """The power of a host goes that is both, under load; the other one serves all of it."""
+    """The power of a host goes that is both, with requests under way in it; the other one serves all of them."""
     try:
         with Load(site.api, "padaria", senders=3) as load:
             load.wait_for_answers(10, 60)
+            site.fleet.ssh("gateway-2", "pkill -STOP -f 'orbitbot (gateway|ai)'")
+            time.sleep(3)  # requests arrive there and wait
             site.fleet.kill("gateway-2")
             load.wait_for_answers(30, 120)
         assert load.failed == []
+        assert max(each.seconds for each in load.posted) > 3, "no request was under way in the dead node"
     finally:
         site.fleet.start("gateway-2")
     wait_for(lambda: ready(site), "both gateways", READY)
