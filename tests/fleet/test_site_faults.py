@@ -41,7 +41,7 @@ def bots(site: Site, client: str) -> list[int]:
 
 
 def test_a_dead_gateway_and_ai_node_is_passed_by_without_a_failed_request(site: Site) -> None:
-    """The power of a host goes that is both, with requests under way in it; the other one serves all of them."""
+    """The power of a host goes that is both, with requests under way in it; the other one serves all."""
     try:
         with Load(site.api, "padaria", senders=3) as load:
             load.wait_for_answers(10, 60)
