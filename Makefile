@@ -13,6 +13,7 @@ STAMP := .venv/.complete
 TEST_PACKAGES := bubblewrap chromium chromium-driver curl espeak-ng jq nginx pebble postgresql redis-server supervisor zbar-tools
 PLAYBOOK = $(BIN)/ansible-playbook -i $(INVENTORY)
 PYTEST = $(BIN)/pytest
+APART := tests/unit tests/integration tests/ansible tests/browser
 
 # uv reads no pip configuration: give it the index of this machine's, where there is one.
 PIP_INDEX = $(or $(PIP_INDEX_URL),$(shell $(BIN)/python -m pip config get global.index-url 2>/dev/null))
@@ -20,14 +21,15 @@ UV = $(if $(PIP_INDEX),UV_DEFAULT_INDEX='$(PIP_INDEX)') $(BIN)/uv
 UV_LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate
 
-.PHONY: bench-speech bench-speech-gpu help setup up down test test-here test-faults test-fleet test-packages schema lint lock bench-unchanged-site
+.PHONY: help setup up down test test-here test-apart test-hosts test-machine test-faults test-fleet test-packages schema \
+	lint lock bench-speech bench-speech-gpu bench-unchanged-site
 
 help:
 	@echo 'make setup        the virtual environment .venv, from the lock files'
 	@echo 'make up           everything on this machine, a first client, a conversation with it'
 	@echo 'make down         removes what make up installed; with PURGE=yes its data, too'
 	@echo 'make test         every test'
-	@echo 'make test-here    every test but those on real Debian hosts'
+	@echo 'make test-here    every test but those on real Debian hosts; test-apart: those alone that leave this machine as it is'
 	@echo 'make test-faults  the long random faults'
 	@echo 'make test-fleet   the tests on real Debian hosts, with those that are too long for make test'
 	@echo 'make bench-unchanged-site  an unchanged site.yml on a fleet, against stock Ansible'
@@ -35,7 +37,6 @@ help:
 	@echo 'make bench-ai      what the AI service adds to the provider, and its memory'
 	@echo 'make bench-speech | bench-speech-gpu   the speech node beside faster-whisper'
 	@echo 'make bench-crash | bench-memory | bench-seal | bench-density   measures of bots (docs/benchmarks.md)'
-	@echo 'make bench-crash | bench-memory | bench-seal   measures of bots (docs/benchmarks.md)'
 	@echo 'make bench-settings  a setting to 200 running bots, beside supervisorctl update'
 	@echo 'make lint         style, types, playbooks'
 	@echo 'make schema       app/orbitbot/foundation/schema.sql from the migrations'
@@ -61,17 +62,24 @@ up: setup
 down: setup
 	$(PLAYBOOK) playbooks/down.yml -e purge=$(PURGE)
 
-# The tests on real hosts share nothing with the others and take what these leave of the processor.
+# Two halves that do not get in each other's way. What needs a fleet, or this machine itself, comes one by one.
 test: setup test-packages lint
 	$(BIN)/python -m tests.hosts setup
 	$(BIN)/python -m tests.support.side_by_side \
-		here: make --no-print-directory test-here \
-		fleet: nice -n 10 $(PYTEST) -m 'not faults and not long' tests/fleet
+		apart: $(MAKE) --no-print-directory test-apart \
+		in-turn: $(MAKE) --no-print-directory --keep-going test-hosts test-machine
 
-# Tests that need nobody else's peace run on both cores; those on this machine's deployment, one by one.
 test-here: setup test-packages
-	$(PYTEST) -m 'not faults' --numprocesses 2 --dist worksteal tests/unit tests/integration tests/ansible tests/browser
-	$(PYTEST) -m 'not faults' tests/acceptance
+	$(MAKE) --no-print-directory --keep-going test-apart test-machine
+
+test-apart: setup test-packages
+	$(PYTEST) -m 'not faults and not machine' --numprocesses 2 --dist worksteal $(APART)
+
+test-hosts: setup test-packages
+	$(PYTEST) -m 'not faults and not long' tests/fleet
+
+test-machine: setup test-packages
+	$(PYTEST) -m '(machine or acceptance) and not faults' tests/ansible tests/acceptance
 
 test-faults: setup test-packages
 	$(PYTEST) -m faults

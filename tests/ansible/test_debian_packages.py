@@ -67,6 +67,7 @@ def absent() -> Iterator[None]:
     subprocess.run(["apt-get", "purge", "-y", "-q", SMALL], check=True, capture_output=True)
 
 
+@pytest.mark.machine
 @pytest.mark.integration
 @pytest.mark.usefixtures("absent")
 def test_a_new_package_is_installed_recorded_and_removed_again(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.ansible.conftest import REPOSITORY
 from tests.ansible.running import BINARIES, environment
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.machine]
 
 HOST_FILES = ("/etc", "/opt/orbitbot/current", "/var/lib/orbitbot/installed-packages", "/usr/sbin")
 GROUP_VARS = "group_vars/all/test.yml"

@@ -127,7 +127,11 @@ def test_supervisors_limit_on_files_is_raised(site: Site) -> None:
     assert int(limit.split()[3]) >= 20_000
 
 
-def test_a_second_run_changes_nothing_and_check_mode_finds_nothing(site: Site) -> None:
+def test_a_second_run_changes_nothing(site: Site) -> None:
     site.play("site").require_success().require_changes(0)
+
+
+@pytest.mark.long
+def test_check_mode_finds_nothing_to_change(site: Site) -> None:
     one_of_each = "gateway-1:bots-1:speech-1:database-1:localhost"
     site.play("site", "--check", "--diff", "--limit", one_of_each).require_success().require_changes(0)

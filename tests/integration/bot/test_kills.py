@@ -23,8 +23,8 @@ LONG_ANSWER = "Temos pão francês, de queijo e de milho, todos feitos hoje. " *
 
 
 @pytest.mark.timeout(300)
-def test_fifty_kills(bot: BotProcess, gateway: GatewayDouble) -> None:
-    _kill_and_check(bot, gateway, kills=50, messages=150)
+def test_twenty_kills(bot: BotProcess, gateway: GatewayDouble) -> None:
+    _kill_and_check(bot, gateway, kills=20, messages=60)
 
 
 @pytest.mark.faults
