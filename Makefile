@@ -64,7 +64,6 @@ down: setup
 
 # Two halves that do not get in each other's way. What needs a fleet, or this machine itself, comes one by one.
 test: setup test-packages lint
-	$(BIN)/python -m tests.hosts setup
 	$(BIN)/python -m tests.support.side_by_side \
 		apart: $(MAKE) --no-print-directory test-apart \
 		in-turn: $(MAKE) --no-print-directory --keep-going test-hosts test-machine
@@ -76,6 +75,7 @@ test-apart: setup test-packages
 	$(PYTEST) -m 'not faults and not machine' --numprocesses 2 --dist worksteal $(APART)
 
 test-hosts: setup test-packages
+	$(BIN)/python -m tests.hosts setup
 	$(PYTEST) -m 'not faults and not long' tests/fleet
 
 test-machine: setup test-packages
