@@ -37,6 +37,7 @@ help:
 	@echo 'make bench-ai      what the AI service adds to the provider, and its memory'
 	@echo 'make bench-speech | bench-speech-gpu   the speech node beside faster-whisper'
 	@echo 'make bench-crash | bench-memory | bench-seal | bench-density   measures of bots (docs/benchmarks.md)'
+	@echo 'make bench-add-client | bench-move  a new client among many; moves of a client under load, on a fleet'
 	@echo 'make bench-settings  a setting to 200 running bots, beside supervisorctl update'
 	@echo 'make lint         style, types, playbooks'
 	@echo 'make schema       app/orbitbot/foundation/schema.sql from the migrations'
@@ -104,6 +105,15 @@ bench-unchanged-site: setup test-packages
 bench-rollback: setup test-packages
 	$(BIN)/python -m tests.hosts setup
 	$(BIN)/python -m tests.load.rollback
+
+.PHONY: bench-add-client bench-move
+bench-add-client: setup test-packages
+	$(BIN)/python -m tests.hosts setup
+	$(BIN)/python -m tests.load.adding
+
+bench-move: setup test-packages
+	$(BIN)/python -m tests.hosts setup
+	$(BIN)/python -m tests.load.moves
 
 # Measures of bots: what kills cost them, their memory, what a hostile one does to its neighbour.
 .PHONY: bench-ai

@@ -24,6 +24,8 @@ author: OrbitBot contributors
 """
 
 CONTROLLER = "localhost"  # its plays check, lock and sign; a limit that leaves it out leaves them out
+# Does for some hosts what it does for all. The others name a client or a host, and run for that as a whole.
+LIMITED = "site.yml"
 
 
 def next_step(undone: Mapping[str, str], finished: Sequence[str], arguments: Sequence[str]) -> str:
@@ -36,7 +38,8 @@ def next_step(undone: Mapping[str, str], finished: Sequence[str], arguments: Seq
     """
     lines = [f"Not finished: {', '.join(f'{host} ({why})' for host, why in sorted(undone.items()))}."]
     hosts = sorted(host for host in undone if host != CONTROLLER)
-    if CONTROLLER in undone or not hosts:
+    limited = any(word.rpartition("/")[2] == LIMITED for word in arguments)
+    if CONTROLLER in undone or not hosts or not limited:
         lines.append("When the cause is mended, run it again as it was:")
         command = list(arguments)
     else:

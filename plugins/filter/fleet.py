@@ -141,6 +141,17 @@ def reconcile_plan(fleet: Mapping[str, Any] | None, host: str, programs: Sequenc
     }
 
 
+def drain_order(known: Mapping[str, Any], name: str, *, again: bool) -> dict[str, Any]:
+    """The body of `PUT /api/fleet/hosts/{name}`, with the host's measure where it could be reached.
+
+    Args:
+        again: whether the host takes bots again.
+    """
+    measured = "measure" in known.get("client_headroom", {})
+    measure = {"measure": measured_host(known, name)["measure"]} if measured else {}
+    return {"draining": not again, **measure}
+
+
 def drain_plan(fleet: Mapping[str, Any], host: str, measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Where each client of a host goes.
 
@@ -206,6 +217,27 @@ def reason(result: Mapping[str, Any]) -> str:
     return " ".join(str(words).split())[:_REASON_LENGTH]
 
 
+def stuck_move(
+    client: str, move: Mapping[str, Any], why: str, why_not_back: str, runs: Mapping[str, Any] | None = None
+) -> str:
+    """What to say of a move that could neither be finished nor be taken back.
+
+    Args:
+        move: as the API told it last.
+        runs: the answer of the order that the bot was given to see it answer, if it came so far.
+    """
+    old, new = move["fromHost"], move["toHost"]
+    answers = (runs or {}).get("state") == "done"
+    how = f"It runs on {new} and answers." if answers else "It may be silent."
+    command = f"playbooks/move-client.yml -e client={client} -e to="
+    return (
+        f"{client} is between {old} and {new}. {how} The move broke off: {why}. The way back did, too: "
+        f"{why_not_back}. When the host that is named can be reached again, or is mended, run {command}{new} "
+        f"or {command}{old}: it goes on, and exactly one bot runs in the end. If a host is down for good, "
+        "give the other one as `to`, with -e old_host_is_dead=yes (docs/runbooks/move-client.md)"
+    )
+
+
 def move_line(
     client: str, begun: Mapping[str, Any], ended: Mapping[str, Any], copied: Mapping[str, Any]
 ) -> str:
@@ -232,6 +264,7 @@ class FilterModule:
         """Name → function."""
         return {
             "orbitbot_bot_parameters": bot_parameters,
+            "orbitbot_drain_order": drain_order,
             "orbitbot_drain_plan": drain_plan,
             "orbitbot_drain_summary": drain_summary,
             "orbitbot_host_with_state": host_with_state,
@@ -243,4 +276,5 @@ class FilterModule:
             "orbitbot_reason": reason,
             "orbitbot_reconcile_plan": reconcile_plan,
             "orbitbot_required_host_problem": required_host_problem,
+            "orbitbot_stuck_move": stuck_move,
         }

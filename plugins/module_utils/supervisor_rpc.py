@@ -47,6 +47,26 @@ def connect(path: str = SOCKET) -> Any:
     return xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(path)).supervisor
 
 
+def reread(rpc: Any) -> tuple[list[str], list[str], list[str]]:
+    """Have supervisor read its files; the groups that are new, differ and are gone.
+
+    A file that it cannot read is set aside: it would stop the others.
+
+    Raises:
+        SupervisorError: it cannot read them, and nothing is there that sets files aside.
+    """
+    try:
+        ((added, changed, removed),) = rpc.reloadConfig()
+    except xmlrpc.client.Fault as fault:
+        if not SET_ASIDE.exists():
+            raise SupervisorError(
+                f"supervisor cannot read its configuration files: {fault.faultString}"
+            ) from fault
+        subprocess.run([SET_ASIDE], capture_output=True, check=True)  # noqa: S603  (fixed words)
+        ((added, changed, removed),) = rpc.reloadConfig()
+    return added, changed, removed
+
+
 class Supervised:
     """One program, and the group of the same name that supervisor keeps it in."""
 
@@ -66,7 +86,7 @@ class Supervised:
 
     def differs(self) -> bool:
         """Whether supervisor runs something else than the program's file says."""
-        added, changed, removed = self._reread()
+        added, changed, removed = reread(self._rpc)
         return self._name in (*added, *changed, *removed)
 
     def start(self, timeout: float) -> int:
@@ -75,7 +95,7 @@ class Supervised:
         Raises:
             SupervisorError: no file defines it, or it does not start.
         """
-        added, changed, _ = self._reread()
+        added, changed, _ = reread(self._rpc)
         if self._name in changed:
             self.stop(timeout)
             self._rpc.removeProcessGroup(self._name)
@@ -115,16 +135,3 @@ class Supervised:
         except xmlrpc.client.Fault:
             tail = ""
         return SupervisorError(f"{self._name} does not run: {reason}. End of its log:\n{tail}")
-
-    def _reread(self) -> tuple[list[str], list[str], list[str]]:
-        """Have supervisor read its files; what it cannot read is set aside: it would stop the others."""
-        try:
-            ((added, changed, removed),) = self._rpc.reloadConfig()
-        except xmlrpc.client.Fault as fault:
-            if not SET_ASIDE.exists():
-                raise SupervisorError(
-                    f"supervisor cannot read its configuration files: {fault.faultString}"
-                ) from fault
-            subprocess.run([SET_ASIDE], capture_output=True, check=True)  # noqa: S603  (fixed words)
-            ((added, changed, removed),) = self._rpc.reloadConfig()
-        return added, changed, removed

@@ -67,13 +67,14 @@ keep:
 
 import re  # noqa: E402  (a module's documentation comes first)
 import xmlrpc.client  # noqa: E402
+from collections.abc import Iterable  # noqa: E402
 from concurrent.futures import ThreadPoolExecutor  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
 from ansible.module_utils.releases import Releases  # noqa: E402
 from ansible.module_utils.slots import replace  # noqa: E402
-from ansible.module_utils.supervisor_rpc import Supervised, SupervisorError, connect  # noqa: E402
+from ansible.module_utils.supervisor_rpc import Supervised, SupervisorError, connect, reread  # noqa: E402
 
 _CLIENT = re.compile(r"orbitbot-bot-(.+)\.conf$")
 _ENVIRONMENT = re.compile(r'ORBITBOT_RELEASE="([^"]*)"')
@@ -117,10 +118,12 @@ def is_stopped(socket: str, client: str) -> bool:
     return state == "STOPPED"
 
 
-def needs_restart(socket: str, client: str) -> bool:
-    """Whether it runs otherwise than its file says."""
-    differs: bool = Supervised(connect(socket), f"bot-{client}").differs()
-    return differs and not is_stopped(socket, client)
+def need_restart(socket: str, clients: Iterable[str]) -> set[str]:
+    """Those that run otherwise than their files say, and were not stopped on purpose."""
+    rpc = connect(socket)
+    differing = {name for names in reread(rpc) for name in names}
+    stopped = {info["group"] for info in rpc.getAllProcessInfo() if info["statename"] == "STOPPED"}
+    return {client for client in clients if f"bot-{client}" in differing - stopped}
 
 
 def main() -> None:
@@ -146,8 +149,8 @@ def main() -> None:
     keep = {client: runs if same_bot(known, runs, wanted) else wanted for client, runs in bots.items()}
     changed = False
     try:
-        differs = {client: needs_restart(socket, client) for client in files}
-        outdated = [client for client in files if keep[client] != bots[client] or differs[client]]
+        differing = need_restart(socket, files)
+        outdated = [client for client in files if keep[client] != bots[client] or client in differing]
         todo = [client for client in module.params["names"] or [] if client in files]
         for client in todo:
             text = with_release(texts[client], root, wanted)
@@ -155,7 +158,7 @@ def main() -> None:
                 changed = True
                 if not module.check_mode:
                     replace(files[client], text)
-            changed = changed or differs[client]
+            changed = changed or client in differing
         if todo and not module.check_mode:
             with ThreadPoolExecutor(len(todo)) as pool:
                 list(pool.map(lambda client: restart(socket, client, module.params["timeout"]), todo))

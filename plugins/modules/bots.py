@@ -64,7 +64,7 @@ from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-from ansible.module_utils.supervisor_rpc import NO_WAIT, STOPPED, connect  # noqa: E402
+from ansible.module_utils.supervisor_rpc import NO_WAIT, STOPPED, SupervisorError, connect, reread  # noqa: E402
 
 CHECK = """
 import sys
@@ -164,7 +164,7 @@ def check_programs(bots: Sequence[Mapping[str, Any]]) -> None:
 
 def run_programs(rpc: Any, names: Sequence[str]) -> set[str]:
     """Have supervisor run these programs as their files say; returns which it did not."""
-    ((added, changed, _),) = rpc.reloadConfig()
+    added, changed, _ = reread(rpc)
     known = {info["group"]: info["statename"] for info in rpc.getAllProcessInfo()}
     touched = set()
     for name in names:
@@ -229,7 +229,7 @@ def main() -> None:
         module.exit_json(changed=bool(missing), made=missing)
     try:
         made = start(bots, module.params["secrets"], module.params["socket"])
-    except (OSError, BotsError, xmlrpc.client.Error) as error:
+    except (OSError, BotsError, SupervisorError, xmlrpc.client.Error) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(made), made=made)
 

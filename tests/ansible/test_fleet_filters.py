@@ -127,6 +127,28 @@ def test_the_line_of_a_move() -> None:
     assert "nothing to move" in filters.move_line("aa", {"toHost": "bots-1"}, {}, {})
 
 
+def test_what_is_said_of_a_move_that_neither_ended_nor_went_back() -> None:
+    move = {"fromHost": "bots-1", "toHost": "bots-2"}
+    text = filters.stuck_move("aa", move, "Stop the bot: bots-1 cannot be reached", "Turn back: no")
+    assert "aa is between bots-1 and bots-2. It may be silent. The move broke off: Stop the bot: " in text
+    for words in ("client=aa -e to=bots-2 or ", "client=aa -e to=bots-1: it goes on", "old_host_is_dead=yes"):
+        assert words in text
+    text = filters.stuck_move("aa", move, "x", "y", {"state": "done"})
+    assert "It runs on bots-2 and answers." in text
+    assert "may be silent" in filters.stuck_move("aa", move, "x", "y", {"state": "pending"})
+
+
+def test_a_drain_registers_what_was_measured() -> None:
+    known = {"client_headroom": {"measure": {"bots": 1}}, "client_host_bots": 9}
+    assert filters.drain_order(known, "h", again=False) == {
+        "draining": True,
+        "measure": {"bots": 1, "limits": {"bots": 9}},
+    }
+    assert filters.drain_order({"client_headroom": {"unreachable": True}}, "h", again=True) == {
+        "draining": False
+    }
+
+
 @pytest.mark.parametrize(
     ("value", "problem"),
     [("a", ""), ("", "to: give the host; allowed: a"), ("b", "to: 'b' is not a bot host; allowed: a")],

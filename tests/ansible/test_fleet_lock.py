@@ -375,6 +375,16 @@ def test_a_run_that_failed_on_the_controller_is_run_again_as_it_was() -> None:
     assert text.splitlines()[-1] == "  ansible-playbook playbooks/site.yml --limit bots"
 
 
+def test_a_run_for_one_client_is_run_again_as_it_was() -> None:
+    """Its plays are for the hosts that it chose itself; a limit would leave out some of them."""
+    arguments = ["playbooks/move-client.yml", "-e", "client=aa", "-e", "to=bot-2"]
+    text = following.next_step({"bot-2": "could not be reached"}, [], arguments)
+    assert text.splitlines()[1:] == [
+        "When the cause is mended, run it again as it was:",
+        "  ansible-playbook playbooks/move-client.yml -e client=aa -e to=bot-2",
+    ]
+
+
 def test_how_a_run_ended_is_read_off_its_record(tmp_path: Path) -> None:
     keeper = load_plugin("plugins/controller/keep_lock.py")
     record = runs.Record(tmp_path, runs.new_id())

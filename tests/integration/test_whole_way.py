@@ -36,6 +36,7 @@ BAKERY = Path(__file__).parents[2] / "templates" / "personalities" / "bakery.pt.
 FAST = {"quietSeconds": 0.3, "burstSeconds": 2.0, "typingCharactersPerSecond": 0.0}
 ANSWER_TIMEOUT = 30.0  # seconds
 DAY_TIMEOUT = 120.0  # seconds
+RESUMED = 2.0  # seconds from the call until a client that was paused answers again
 KILLS = 8
 
 numbers = itertools.count(5511911100001)
@@ -182,6 +183,28 @@ def test_an_erased_contact_is_gone_from_the_bots_disk_too(
     assert said.encode() not in left
     assert phone.number.encode() not in left
     assert list((bot.state_directory / "media").iterdir()) == []
+
+
+def test_a_resumed_client_answers_within_two_seconds(operator: Api, bot: Bot, phone: SimulatorPhone) -> None:
+    """From the call to the first answer, which has the client's quiet time in it, here 0.3 s."""
+    try:
+        operator.http.post("/api/clients/padaria/pause").raise_for_status()
+        wait_for(lambda: operator.client("padaria").bot_state == "paused", "the pause", ANSWER_TIMEOUT)
+        silenced = final_story(operator, phone.text("vocês entregam?"))
+        assert (silenced.state, silenced.reason) == ("silenced", "muted")
+    finally:
+        began = time.monotonic()
+        operator.http.post("/api/clients/padaria/resume").raise_for_status()
+    waiting: list[SimulatorPhone] = []
+
+    def somebody_has_an_answer() -> bool:
+        waiting.append(SimulatorPhone(bot.state_directory, str(next(numbers))))
+        waiting[-1].text("Qual é o endereço?")
+        return any(each.received() for each in waiting)
+
+    wait_for(somebody_has_an_answer, "an answer", ANSWER_TIMEOUT)
+    assert time.monotonic() - began <= RESUMED
+    assert phone.received() == [], "what was written in the pause stays silenced"
 
 
 def test_an_integrators_message_is_answered(stack: Stack, operator: Api) -> None:

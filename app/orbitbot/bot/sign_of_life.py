@@ -169,6 +169,8 @@ class SignOfLife:
     def _take(self, settings: BotSettings) -> None:
         if settings == self.settings:
             return
+        if settings.muted != self.settings.muted:
+            self.send_now()  # its state is another one now
         self.settings = settings
         log.info("settings changed", extra={"version": settings.config_version, "action": "settings"})
         try:

@@ -168,9 +168,14 @@ class MoveView(msgspec.Struct, rename="camel"):
 
 
 class DrainHost(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
-    """`PUT /api/fleet/hosts/{name}`: whether a host gets no more bots."""
+    """`PUT /api/fleet/hosts/{name}`: whether a host gets no more bots.
+
+    Attributes:
+        measure: as measured just now; without it the host is one that is known.
+    """
 
     draining: bool
+    measure: HostMeasure | None = None
 
 
 class HostView(msgspec.Struct, rename="camel"):

@@ -14,6 +14,17 @@ from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
 _HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 
 
+def check_host(name: str) -> str:
+    """The name, if a host can have it.
+
+    Raises:
+        InvalidInput: it cannot.
+    """
+    if not _HOST.fullmatch(name):
+        raise InvalidInput("host", "must be a host's name of 1 to 253 letters, digits, '.', '-' and '_'")
+    return name
+
+
 class Leases:
     """Gives leases.
 
@@ -32,8 +43,7 @@ class Leases:
             NotFound: there is no such client.
             Conflict: another host has it and may still be running the bot.
         """
-        if not _HOST.fullmatch(wanted.host):
-            raise InvalidInput("host", "must be a host's name of 1 to 253 letters, digits, '.', '-' and '_'")
+        check_host(wanted.host)
         async with self._operators.transaction() as connection:
             present = await store.lock_lease(connection, client_id)
             if present is None:

@@ -4,8 +4,10 @@ The bot's data are whole at the old host until the move's stage is `copied`, and
 The generation rises when the old bot is known to be stopped; a move that is begun again goes on where it was.
 """
 
+from typing import Final
+
 from orbitbot.clients import store as client_store
-from orbitbot.contracts.fleet import BeginMove, MoveProgress, MoveView
+from orbitbot.contracts.fleet import BeginMove, MoveProgress, MoveStage, MoveView
 from orbitbot.contracts.lease import Lease
 from orbitbot.fleet import placement_store as store
 from orbitbot.fleet import store as lease_store
@@ -13,6 +15,8 @@ from orbitbot.fleet.headroom import Hosts
 from orbitbot.foundation.database import Connection, Database
 from orbitbot.foundation.errors import Conflict, NotFound
 from orbitbot.foundation.text import check_strings
+
+KEPT_DAYS: Final = 90  # that a move which has ended is kept
 
 
 class Moves:
@@ -109,6 +113,8 @@ class Moves:
                 # Back where it was, it has not moved: that is how it ends.
                 stage = "failed" if told.stage == "done" and move.back_to else told.stage
                 await store.advance(connection, number, stage, told.silent_seconds)
+                if told.stage == "done":
+                    await store.forget_moves(connection, KEPT_DAYS)
             after = await _read(connection, client_id, number)
             view = view_of_move(after)
         view.changed = after != move
@@ -117,7 +123,12 @@ class Moves:
 
 async def _go_on(connection: Connection, present: store.MoveRow, wanted: BeginMove) -> MoveView:
     """The move that was interrupted. One of its hosts may have died meanwhile, which only people know."""
-    if wanted.to.name == present.from_host and not present.back_to:
+    if wanted.to.name == present.from_host and present.back_to:
+        # It was on its way back, and is to go there all the same. The data are whole at that host as long as
+        # the stage is `begun`; what has been brought back is to be copied again.
+        stage: MoveStage = "copied" if present.stage == "begun" else "begun"
+        await store.go_forth(connection, present.id, stage, without_state=wanted.old_host_is_dead)
+    elif wanted.to.name == present.from_host:
         # Whoever has not started at the new host has changed nothing there: the old copy is still the whole.
         # That of a dead host is out of reach, and the old one the best there is.
         whole = present.stage != "starting" or wanted.old_host_is_dead

@@ -11,9 +11,11 @@ from orbitbot.contracts.clients import ClientView, CredentialCreated, RegisterCl
 from orbitbot.contracts.fleet import (
     BotCredentials,
     BotCredentialsMade,
+    DrainHost,
     FleetClient,
     FleetView,
     HostView,
+    MeasuredHost,
     NewClient,
     PlaceClients,
     Placement,
@@ -21,6 +23,7 @@ from orbitbot.contracts.fleet import (
 )
 from orbitbot.fleet import placement_store as store
 from orbitbot.fleet.headroom import Hosts, room
+from orbitbot.fleet.leases import check_host
 from orbitbot.fleet.moves import view_of_move
 from orbitbot.foundation.database import Connection, Database
 from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
@@ -94,17 +97,23 @@ class PlacementService:
                 made[client_id] = credential
         return BotCredentialsMade(made=made, changed=bool(made))
 
-    async def drain(self, name: str, *, draining: bool) -> HostView:
+    async def drain(self, name: str, wanted: DrainHost) -> HostView:
         """Have a host get no more bots, or again.
 
         Raises:
-            NotFound: no host of this name was ever measured or given a bot.
+            InvalidInput: no host can have this name.
+            NotFound: it comes without a measure, and was never measured or given a bot before.
         """
+        check_host(name)
         async with self._operators.transaction() as connection:
             placed = await store.placed(connection)
-            if name not in await store.hosts(connection) and name not in placed:
-                raise NotFound(f"there is no host {name!r}")
-            changed = await store.drain(connection, name, draining=draining)
+            if wanted.measure is not None:
+                await store.measured(connection, [MeasuredHost(name, wanted.measure)])
+            elif name not in await store.hosts(connection) and name not in placed:
+                raise NotFound(
+                    f"there is no host {name!r}: it was never measured, and no client belongs there"
+                )
+            changed = await store.drain(connection, name, draining=wanted.draining)
             row = (await store.hosts(connection))[name]
         view = _host_view(row, placed.get(name, 0))
         view.changed = changed

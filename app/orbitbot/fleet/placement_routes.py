@@ -84,7 +84,7 @@ async def drain_host(
 ) -> HostView:
     """With `draining` true nothing new is placed there; bots that run there stay until they are moved."""
     principal = require(request, "operator")
-    view = await placements.drain(name, draining=(await read_json(request, DrainHost)).draining)
+    view = await placements.drain(name, await read_json(request, DrainHost))
     if view.changed:
         about = {"by": principal.subject, "action": "drain", "host": name}
         log.info("host drained" if view.draining else "host takes bots again", extra=about)

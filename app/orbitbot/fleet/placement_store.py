@@ -53,6 +53,8 @@ _MOVE = f"{_MOVE_COLUMNS} WHERE m.client_id = %s AND m.id = %s"
 
 _LAST_MOVES = f"{_MOVE_COLUMNS} ORDER BY m.id DESC LIMIT %s"
 
+_MOVES_UNDER_WAY = f"{_MOVE_COLUMNS} WHERE m.finished_at IS NULL"
+
 _BEGIN = """
 INSERT INTO moves (client_id, from_host, to_host, without_state, author)
 VALUES (%s, %s, %s, %s, %s)
@@ -70,6 +72,19 @@ _TURN_BACK = """
 UPDATE moves
 SET from_host = to_host, to_host = from_host, back_to = from_host, reason = %(reason)s, stage = %(stage)s
 WHERE id = %(id)s
+"""
+
+_GO_FORTH = """
+UPDATE moves
+SET from_host = to_host, to_host = from_host, back_to = '', reason = '', stage = %(stage)s,
+    without_state = %(without_state)s
+WHERE id = %(id)s
+"""
+
+_FORGET_MOVES = """
+DELETE FROM moves
+WHERE started_at < clock_timestamp() - make_interval(days => %(days)s)
+  AND finished_at < clock_timestamp() - make_interval(days => %(days)s)
 """
 
 _WITHOUT_STATE = "UPDATE moves SET without_state = true WHERE id = %s"
@@ -183,10 +198,13 @@ async def move(connection: Connection, client_id: str, number: int) -> MoveRow |
 
 
 async def last_moves(connection: Connection, count: int) -> list[MoveRow]:
-    """The last moves, newest first."""
+    """The last moves, newest first, and every one that has not ended, whatever came after it."""
     async with connection.cursor(row_factory=class_row(MoveRow)) as cursor:
         await cursor.execute(_LAST_MOVES, (count,))
-        return await cursor.fetchall()
+        found = {row.id: row for row in await cursor.fetchall()}
+        await cursor.execute(_MOVES_UNDER_WAY)
+        found |= {row.id: row for row in await cursor.fetchall()}
+    return sorted(found.values(), key=lambda row: row.id, reverse=True)
 
 
 async def begin_move(
@@ -210,6 +228,17 @@ async def advance(
 async def turn_back(connection: Connection, number: int, stage: MoveStage, reason: str) -> None:
     """Swap the two hosts of a move."""
     await connection.execute(_TURN_BACK, {"id": number, "stage": stage, "reason": reason})
+
+
+async def go_forth(connection: Connection, number: int, stage: MoveStage, *, without_state: bool) -> None:
+    """Swap the two hosts of a move that had turned back: it goes where it was to go at first."""
+    values = {"id": number, "stage": stage, "without_state": without_state}
+    await connection.execute(_GO_FORTH, values)
+
+
+async def forget_moves(connection: Connection, days: int) -> None:
+    """Delete the moves that ended more than so many days ago."""
+    await connection.execute(_FORGET_MOVES, {"days": days})
 
 
 async def without_state(connection: Connection, number: int) -> None:

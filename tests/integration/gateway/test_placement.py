@@ -172,7 +172,78 @@ def test_a_move_is_called_back(
     assert back["stage"] == ("copied" if copied else "begun")
     assert back["withoutState"] is dead
     assert back["reason"] == "it was called back to h1"
-    assert begin(gateway, placed.id, "h2").json()["toHost"] == "h1", "it goes on backwards"
+    assert begin(gateway, placed.id, "h1").json()["stage"] == back["stage"], "it goes on backwards"
+
+
+@pytest.mark.parametrize(
+    ("forth", "back", "stage"),
+    [
+        ("begun", "copied", "begun"),  # it never ran at the new host: what is at the old one is copied again
+        ("starting", "begun", "copied"),  # it may have run there, and its data still are there
+        ("starting", "starting", "begun"),  # … and were brought back
+    ],
+)
+def test_a_move_on_its_way_back_is_sent_forth_again(
+    gateway: Gateways, placed: Client, forth: str, back: str, stage: str
+) -> None:
+    move = begin(gateway, placed.id, "h2").json()
+    if forth != "begun":
+        progress(gateway, move, stage=forth)
+    turned = progress(gateway, move, turnBack=True, reason="h2 cannot be reached")
+    if back == "starting":
+        turned = progress(gateway, move, stage="starting")
+    assert turned["stage"] == back
+    again = begin(gateway, placed.id, "h2").json()
+    assert (again["id"], again["fromHost"], again["toHost"]) == (move["id"], "h1", "h2")
+    assert (again["stage"], again["turnedBack"], again["reason"]) == (stage, False, "")
+    progress(gateway, move, stage="starting")
+    assert progress(gateway, move, stage="done")["stage"] == "done"
+
+
+def test_a_move_that_goes_forth_again_takes_no_host_for_dead_that_is_back(
+    gateway: Gateways, placed: Client
+) -> None:
+    begin(gateway, placed.id, "h2")
+    assert begin(gateway, placed.id, "h1", oldHostIsDead=True).json()["withoutState"] is True
+    assert begin(gateway, placed.id, "h2").json()["withoutState"] is False
+    assert begin(gateway, placed.id, "h1").json()["withoutState"] is False
+
+
+def test_moves_that_ended_long_ago_are_forgotten(gateway: Gateways, placed: Client) -> None:
+    def moves() -> dict[int, Any]:
+        told = gateway.operator().get("/api/fleet").json()["moves"]
+        return {each["id"]: each for each in told if each["clientId"] == placed.id}
+
+    ids = []
+    for to in ("h2", "h1"):
+        move = begin(gateway, placed.id, to).json()
+        raise_generation(gateway, move)
+        progress(gateway, move, stage="done")
+        ids.append(move["id"])
+    gateway.sql(
+        "UPDATE moves SET started_at = now() - interval '91 days', finished_at = now() - interval '91 days'"
+        " WHERE id = %s",
+        ids[0],
+    )
+    assert moves().keys() == set(ids)
+    last = begin(gateway, placed.id, "h2").json()
+    progress(gateway, last, stage="done")
+    assert moves().keys() == {ids[1], last["id"]}
+
+
+def test_a_move_that_has_not_ended_is_shown_whatever_came_after_it(gateway: Gateways, placed: Client) -> None:
+    left = begin(gateway, placed.id, "h2").json()
+    other = gateway.add_client()
+    place(gateway, [other.id], [host("h1", bots=1000)], host="h1").raise_for_status()
+    gateway.sql(
+        "INSERT INTO moves (client_id, from_host, to_host, author, stage, finished_at)"
+        " SELECT %s, 'h1', 'h2', 'test', 'done', now() FROM generate_series(1, 30)",
+        other.id,
+    )
+    told = gateway.operator().get("/api/fleet").json()
+    assert left["id"] in {each["id"] for each in told["moves"]}
+    wrong = next(each["wrong"] for each in told["clients"] if each["id"] == placed.id)
+    assert "a move is under way" in wrong
 
 
 def test_a_move_to_a_full_or_draining_host_is_refused(gateway: Gateways, placed: Client) -> None:
@@ -186,7 +257,20 @@ def test_a_move_to_a_full_or_draining_host_is_refused(gateway: Gateways, placed:
     assert (drained["draining"], drained["changed"], drained["room"]) == (True, True, 0)
     assert "is being drained" in problem_of(begin(gateway, placed.id, "leaving"), 409)["detail"]
     problem_of(gateway.operator().delete("/api/fleet/hosts/leaving"), 409)
-    problem_of(gateway.operator().put("/api/fleet/hosts/unknown", json={"draining": True}), 404)
+
+
+def test_a_host_is_drained_that_was_never_given_a_bot(gateway: Gateways) -> None:
+    path = f"/api/fleet/hosts/{names()[0]}"
+    refused = problem_of(gateway.operator().put(path, json={"draining": True}), 404)
+    assert "was never measured, and no client belongs there" in refused["detail"]
+    body = {"draining": True, "measure": host("x")["measure"]}
+    drained = gateway.operator().put(path, json=body).json()
+    assert (drained["draining"], drained["changed"], drained["room"]) == (True, True, 0)
+    assert gateway.operator().put(path, json=body).json()["changed"] is False
+    opened = gateway.operator().put(path, json={"draining": False}).json()
+    assert (opened["changed"], opened["room"] > 0) == (True, True)
+    gateway.operator().delete(path).raise_for_status()
+    problem_of(gateway.operator().put("/api/fleet/hosts/a%20b", json=body), 400)
 
 
 def test_the_fleet_tells_what_is_not_as_it_should_be(gateway: Gateways, placed: Client) -> None:

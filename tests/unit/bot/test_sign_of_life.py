@@ -86,6 +86,19 @@ def test_changed_settings_apply_at_once_and_are_kept(tmp_path: Path) -> None:
     live(tmp_path, script)
 
 
+def test_that_it_is_paused_or_goes_on_is_told_at_once(tmp_path: Path) -> None:
+    async def script(target: Target, sign: SignOfLife, journal: Journal, changes: list[str]) -> None:
+        sign.set_state("connected")
+        await asyncio.sleep(INTERVAL)
+        for muted, state in ((True, "paused"), (False, "connected")):
+            target.settings = BotSettings(muted=muted)
+            sign.send_now()  # as an order to fetch the settings does
+            await asyncio.sleep(0.1)
+            assert target.heard[-1][1].state == state
+
+    live(tmp_path, script)
+
+
 def test_a_gateway_that_is_away_hears_soon_after_it_is_back(tmp_path: Path) -> None:
     async def script(target: Target, sign: SignOfLife, journal: Journal, changes: list[str]) -> None:
         target.away = True
