@@ -3,7 +3,9 @@
 import shutil
 import tempfile
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from hypothesis import settings
@@ -15,7 +17,15 @@ from orbitbot.bot.models import InboundEvent
 from orbitbot.contracts.reports import Delivery, SetAside
 
 CONTACTS = st.sampled_from(["5511", "5522", "99@lid"])
+T = TypeVar("T")
+WHICH = st.integers(0, 100)  # of those that a step can be done to
 NOW = 1_790_000_000.0
+
+
+def chosen(candidates: Iterable[T], which: int) -> T:
+    """One of them."""
+    every = list(candidates)
+    return every[which % len(every)]
 
 
 class JournalMachine(RuleBasedStateMachine):
@@ -35,6 +45,18 @@ class JournalMachine(RuleBasedStateMachine):
 
     def open(self) -> Journal:
         return Journal(self.directory / "journal.db", now=lambda: NOW)
+
+    def may_begin(self) -> list[str]:
+        """Contacts who wait for a turn."""
+        return [each for each, ids in self.pending.items() if ids and each not in self.under_way]
+
+    def answered(self) -> list[str]:
+        """Contacts whose turn has an answer that is not sent yet."""
+        return [each for each, (turn, _) in self.under_way.items() if turn in self.parts]
+
+    def sending(self) -> list[str]:
+        """Contacts to whom a part is on its way."""
+        return [each for each in self.answered() if "sending" in self.parts[self.under_way[each][0]]]
 
     def teardown(self) -> None:
         self.journal.close()
@@ -66,17 +88,17 @@ class JournalMachine(RuleBasedStateMachine):
             self.pending[contact].append(event.id)
 
     @precondition(lambda self: self.events)
-    @rule(which=st.integers(0, 1000), aside=st.booleans())
+    @rule(which=WHICH, aside=st.booleans())
     def write_again(self, which: int, *, aside: bool) -> None:
         """The same message once more, judged as before or otherwise."""
-        event = self.events[which % len(self.events)]
+        event = chosen(self.events, which)
         assert not self.journal.record(event, set_aside="muted" if aside else None)
 
-    @rule(contact=CONTACTS, count=st.integers(1, 4))
-    def fix(self, contact: str, count: int) -> None:
-        """The contact's oldest messages become a turn."""
-        if contact in self.under_way or not self.pending[contact]:
-            return
+    @precondition(lambda self: self.may_begin())
+    @rule(which=WHICH, count=st.integers(1, 4))
+    def fix(self, which: int, count: int) -> None:
+        """A contact's oldest messages become a turn."""
+        contact = chosen(self.may_begin(), which)
         members = self.journal.pending(contact)[:count]
         self.turns += 1
         turn = f"t{self.turns}"
@@ -84,22 +106,20 @@ class JournalMachine(RuleBasedStateMachine):
         self.under_way[contact] = (turn, self.pending[contact][:count])
         del self.pending[contact][:count]
 
-    @rule(contact=CONTACTS, parts=st.integers(1, 3))
-    def answer(self, contact: str, parts: int) -> None:
+    @precondition(lambda self: self.under_way)
+    @rule(which=WHICH, parts=st.integers(1, 3))
+    def answer(self, which: int, parts: int) -> None:
         """The gateway's answer; given a second time it changes nothing."""
-        if contact not in self.under_way:
-            return
-        turn, _ = self.under_way[contact]
+        turn, _ = self.under_way[chosen(self.under_way, which)]
         taken = self.journal.record_answer(turn, [f"parte {n}" for n in range(parts)])
         assert taken == (turn not in self.parts)
         self.parts.setdefault(turn, ["pending"] * parts)
 
-    @rule(contact=CONTACTS)
-    def begin(self, contact: str) -> None:
+    @precondition(lambda self: self.answered())
+    @rule(which=WHICH)
+    def begin(self, which: int) -> None:
         """The next part goes to the channel, perhaps again."""
-        if contact not in self.under_way or self.under_way[contact][0] not in self.parts:
-            return
-        turn = self.under_way[contact][0]
+        turn = self.under_way[chosen(self.answered(), which)][0]
         states = self.parts[turn]
         place = next(n for n, state in enumerate(states) if state != "sent")
         again = states[place] == "sending"
@@ -109,11 +129,11 @@ class JournalMachine(RuleBasedStateMachine):
         states[place] = "sending"
         self.repeated |= {turn} if again else set()
 
-    @rule(contact=CONTACTS)
-    def finish(self, contact: str) -> None:
+    @precondition(lambda self: self.sending())
+    @rule(which=WHICH)
+    def finish(self, which: int) -> None:
         """The channel has sent it."""
-        if contact not in self.under_way or "sending" not in self.parts.get(self.under_way[contact][0], []):
-            return
+        contact = chosen(self.sending(), which)
         turn = self.under_way[contact][0]
         place = self.parts[turn].index("sending")
         self.parts[turn][place] = "sent"
@@ -123,12 +143,11 @@ class JournalMachine(RuleBasedStateMachine):
             self.reports.append((turn, "delivered"))
             del self.under_way[contact]
 
-    @rule(contact=CONTACTS, report=st.booleans())
-    def end(self, contact: str, *, report: bool) -> None:
+    @precondition(lambda self: self.under_way)
+    @rule(which=WHICH, report=st.booleans())
+    def end(self, which: int, *, report: bool) -> None:
         """The turn ends without an answer, or what is left of it is not sent any more."""
-        if contact not in self.under_way:
-            return
-        turn, _ = self.under_way.pop(contact)
+        turn, _ = self.under_way.pop(chosen(self.under_way, which))
         self.journal.finish_turn(turn, "failed", "x", report=report)
         if report:
             self.reports.append((turn, "failed"))
