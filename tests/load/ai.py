@@ -13,12 +13,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from orbitbot.foundation.tokens import INTERNAL_LIFETIME
+from tests.load.footprint import processor_seconds
 from tests.load.report import Report, percentile
 from tests.support.ai import KEY, SEALING_SECRET
 from tests.support.keys import Keys, make_keys
@@ -173,15 +174,6 @@ def private(pid: int) -> float:
     return total / 1024
 
 
-def cpu_seconds(pids: Iterable[int]) -> float:
-    """CPU of processes so far."""
-    ticks = 0
-    for each in pids:
-        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
 def slope(points: dict[int, float]) -> float:
     """MiB for 1,000 chats, by least squares."""
     chats, sizes = list(points), list(points.values())
@@ -265,9 +257,12 @@ async def _drive(  # noqa: PLR0917  (everything that was started)
     assert service.process is not None
     pid = service.process.pid
     everyone = {"the service": lambda: family(pid)} | around
-    before = {name: cpu_seconds(pids()) for name, pids in everyone.items()}
+    before = {name: processor_seconds(pids()) for name, pids in everyone.items()}
     await drive(run, given.chats, given.rate, note)
-    cpu = {name: (cpu_seconds(pids()) - before[name]) / given.chats * 1000 for name, pids in everyone.items()}
+    cpu = {
+        name: (processor_seconds(pids()) - before[name]) / given.chats * 1000
+        for name, pids in everyone.items()
+    }
     took = {int(number): value for number, value in json.loads(await _get(provider_port, "/took")).items()}
     added = {
         number: total - took.get(number, 0.0) for number, total in run.chats.items() if number >= WARM_UP

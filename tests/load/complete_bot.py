@@ -1,6 +1,6 @@
 """Complete bots as on a host: a release, in a virtual environment of Debian's Python; launcher; sandbox.
 
-Only supervisor is left out. Each bot has a user, a directory and a gateway of its own.
+Only supervisor is left out. Each bot has a user and a directory of its own.
 """
 
 import hashlib
@@ -70,27 +70,37 @@ def _uv(*arguments: str) -> None:
 class CompleteBot:
     """One bot of a release.
 
+    Args:
+        gateway_url, credential: which gateway it talks to, and what opens it.
+
     Attributes:
         user: a number that nobody else has.
         state: its directory, which belongs to the user once `give_away` was called.
     """
 
     def __init__(
-        self, folder: Path, release: Path, client: str, channel: str, environment: Mapping[str, str]
+        self,
+        folder: Path,
+        release: Path,
+        client: str,
+        channel: str,
+        environment: Mapping[str, str],
+        *,
+        gateway_url: str,
+        credential: Mapping[str, str],
     ) -> None:
         self.client = client
         self.user = random.SystemRandom().randrange(200_000, 2_000_000_000)
-        self.gateway = GatewayDouble(client)
-        self.gateway.start()
+        self._gateway_port = urlsplit(gateway_url).port or 0
         self.state = folder / "bots" / client
         self.state.mkdir(parents=True, mode=0o700)
         self.log = folder / f"{client}.log"
-        credential = self.state / "credential.json"
-        credential.write_text(json.dumps(self.gateway.CREDENTIAL))
+        credential_file = self.state / "credential.json"
+        credential_file.write_text(json.dumps(dict(credential)))
         self._settings = folder / f"{client}.toml"
         self._settings.write_text(
-            f'client_id = "{client}"\nchannel = "{channel}"\ngateway_url = "{self.gateway.url}"\n'
-            f'state_directory = "{self.state}"\ncredential_file = "{credential}"\n'
+            f'client_id = "{client}"\nchannel = "{channel}"\ngateway_url = "{gateway_url}"\n'
+            f'state_directory = "{self.state}"\ncredential_file = "{credential_file}"\n'
         )
         self._release = release
         self._environment = {"MALLOC_ARENA_MAX": "1", **environment}
@@ -103,7 +113,7 @@ class CompleteBot:
     @property
     def command(self) -> list[str]:
         """As in the role's program file."""
-        ports = [self.gateway.port]
+        ports = [self._gateway_port]
         if proxy := self._environment.get("HTTPS_PROXY"):
             ports.append(urlsplit(proxy).port or 0)
         words = [PYTHON, "-I", "-S", str(LAUNCHER), "run", "--client", self.client, "--user", str(self.user)]
@@ -150,4 +160,26 @@ class CompleteBot:
             self._process.wait(STOP_TIMEOUT)
         words = [PYTHON, "-I", "-S", str(LAUNCHER), "end", "--client", self.client, "--user", str(self.user)]
         subprocess.run(words, check=True, capture_output=True, timeout=30)
+
+    def log_tail(self, characters: int = 2000) -> str:
+        """The end of what it has logged."""
+        return self.log.read_text(errors="replace")[-characters:] if self.log.exists() else ""
+
+
+class BotWithDouble(CompleteBot):
+    """A complete bot with a double of a gateway of its own."""
+
+    def __init__(
+        self, folder: Path, release: Path, client: str, channel: str, environment: Mapping[str, str]
+    ) -> None:
+        self.gateway = GatewayDouble(client)
+        self.gateway.start()
+        super().__init__(
+            folder, release, client, channel, environment,
+            gateway_url=self.gateway.url, credential=self.gateway.credential,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """End whatever there is."""
+        super().close()
         self.gateway.stop()

@@ -1,10 +1,12 @@
 """What processes take of the machine's memory: proportional set size, shared pages divided among sharers."""
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 MIB = 1024  # KiB
+TICK = os.sysconf("SC_CLK_TCK")
 
 
 def proportional(pids: Iterable[int]) -> float:
@@ -28,6 +30,32 @@ def _rollup(pid: int) -> dict[str, int]:
 def processes_of(user: int) -> list[int]:
     """Every living process of a user."""
     return [pid for pid, owner, _ in _all() if owner == user]
+
+
+def processes_by_user() -> dict[int, list[int]]:
+    """Every user's living processes, by one look at the machine."""
+    found: dict[int, list[int]] = {}
+    for pid, owner, _ in _all():
+        found.setdefault(owner, []).append(pid)
+    return found
+
+
+def processor_seconds(pids: Iterable[int]) -> float:
+    """Processor time that the processes have taken so far; one that has ended counts nothing."""
+    ticks = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        ticks += int(fields[11]) + int(fields[12])  # utime, stime
+    return ticks / TICK
+
+
+def busy_seconds() -> float:
+    """Processor time that everything on the machine has taken so far."""
+    user, nice, system, _, _, irq, softirq, *_ = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + softirq) / TICK
 
 
 def family(pid: int) -> list[int]:

@@ -22,12 +22,13 @@ from pathlib import Path
 from typing import Final
 
 from orbitbot.contracts.pairing import QrShown
-from tests.load.complete_bot import CACHE, CompleteBot, make_release
+from tests.load.complete_bot import CACHE, BotWithDouble, make_release
 from tests.load.footprint import family, parts, proportional
 from tests.load.report import Report, median
 from tests.support.net import free_port, wait_for
 from tests.whatsapp.handle import WhatsApp
 from tests.whatsapp.linking import link
+from tests.whatsapp.remote import RemoteWhatsApp
 
 BESIDE: Final = Path(__file__).with_name("baileys")
 NUMBER: Final = "551190002{:04d}"
@@ -85,7 +86,7 @@ def install_beside() -> Path:
     return folder
 
 
-def environment_for_bots(whatsapp: WhatsApp, folder: Path, release: Path) -> dict[str, str]:
+def environment_for_bots(whatsapp: WhatsApp | RemoteWhatsApp, release: Path) -> dict[str, str]:
     """What leads a sealed bot to the server: its own readable copies of certificate and key patch."""
     variables = whatsapp.environment()
     authority = release / "authority.pem"
@@ -97,9 +98,9 @@ def start_to_code(report: Report, folder: Path, release: Path) -> float:
     """Seconds from the launcher's start to the code at the gateway, of one bot alone; the median."""
     times = []
     with WhatsApp() as whatsapp:
-        variables = environment_for_bots(whatsapp, folder, release)
+        variables = environment_for_bots(whatsapp, release)
         for n in range(STARTS + 1):
-            bot = CompleteBot(folder, release, f"first-{n}", "neonize", variables)
+            bot = BotWithDouble(folder, release, f"first-{n}", "neonize", variables)
             try:
                 bot.give_away()
                 began = time.monotonic()
@@ -119,10 +120,10 @@ def start_to_code(report: Report, folder: Path, release: Path) -> float:
 def measure_bots(report: Report, folder: Path, release: Path, count: int) -> float:
     """MiB of one bot, the mean of `count`."""
     with WhatsApp() as whatsapp, ExitStack() as stack:
-        variables = environment_for_bots(whatsapp, folder, release)
+        variables = environment_for_bots(whatsapp, release)
         bots = []
         for n in range(count):
-            bots.append(CompleteBot(folder, release, f"bot-{n}", "neonize", variables))
+            bots.append(BotWithDouble(folder, release, f"bot-{n}", "neonize", variables))
             stack.callback(bots[-1].close)
         with ThreadPoolExecutor(3) as pool:
             list(pool.map(lambda n: link(whatsapp, bots[n].state, NUMBER.format(n)), range(count)))

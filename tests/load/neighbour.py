@@ -14,7 +14,7 @@ from pathlib import Path
 
 from orbitbot.bot.channels.simulator_phone import SimulatorPhone
 from orbitbot.contracts.bot import BotSettings
-from tests.load.complete_bot import CompleteBot
+from tests.load.complete_bot import BotWithDouble
 from tests.support.net import wait_for
 from tests.support.sealed import SealedBot
 
@@ -98,7 +98,7 @@ def main() -> None:
     )
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)
-    quiet = CompleteBot(folder, release, "quiet", "simulator", {})
+    quiet = BotWithDouble(folder, release, "quiet", "simulator", {})
     quiet.gateway.settings = BotSettings(
         quiet_seconds=0.0, burst_seconds=0.0, loop_turns=1000, typing_characters_per_second=0
     )

@@ -31,6 +31,10 @@ class Report:
         """Keep one raw sample of one side."""
         self._samples.append({"side": side, "at": round(time.time() - self._began, 3), **values})
 
+    def samples(self, side: str) -> list[dict[str, Any]]:
+        """The samples of one side so far."""
+        return [each for each in self._samples if each["side"] == side]
+
     def fact(self, name: str, value: Any) -> None:
         """Keep something that the figures depend on."""
         self._facts[name] = value

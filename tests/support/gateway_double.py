@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -108,7 +108,7 @@ class GatewayDouble:
         wrong: whatever broke the contract: a key used for another body, a message in two turns.
     """
 
-    CREDENTIAL = {"credentialId": "bot.padaria.1", "secret": "a-secret-for-tests"}  # noqa: RUF012
+    credential: Mapping[str, str] = {"credentialId": "bot.padaria.1", "secret": "a-secret-for-tests"}
 
     def __init__(self, client_id: str = "padaria", settings: BotSettings | None = None) -> None:
         self.client_id = client_id
@@ -242,7 +242,7 @@ class GatewayDouble:
     def issue(self, request: TokenRequest) -> TokenResponse | None:
         with self._lock:
             given = (request.grant_type, request.client_id, request.client_secret)
-            if given != ("client_credentials", self.CREDENTIAL["credentialId"], self.CREDENTIAL["secret"]):
+            if given != ("client_credentials", self.credential["credentialId"], self.credential["secret"]):
                 return None
             token = f"token-{len(self.tokens)}"
             self.tokens.append(token)

@@ -63,10 +63,15 @@ class Database:
 
 
 class Cluster:
-    """A PostgreSQL server of its own on a free port, without fsync, as user `postgres` if we are root."""
+    """A PostgreSQL server of its own on a free port, as user `postgres` if we are root.
 
-    def __init__(self, directory: Path) -> None:
+    Args:
+        durable: it writes to the disk as PostgreSQL does by default; else not at all, which is faster.
+    """
+
+    def __init__(self, directory: Path, *, durable: bool = False) -> None:
         self.directory = directory
+        self._hasty = "" if durable else "-F -c full_page_writes=off -c synchronous_commit=off "
         self.port = free_port()
         self.data = directory / "data"
         self.password_file = directory / "password"
@@ -102,8 +107,8 @@ class Cluster:
     def run_server(self) -> None:
         """Start the server (again)."""
         options = (
-            f"-p {self.port} -k {self.directory} -h 127.0.0.1 -F -c full_page_writes=off "
-            "-c synchronous_commit=off -c max_connections=200 -c shared_buffers=64MB -c jit=off"
+            f"-p {self.port} -k {self.directory} -h 127.0.0.1 {self._hasty}"
+            "-c max_connections=200 -c shared_buffers=64MB -c jit=off"
         )
         log = self.directory / "log"
         self._run(

@@ -95,10 +95,26 @@ class Bot:
 
 
 class Stack:
-    """All services of one machine, on free ports."""
+    """All services of one machine, on free ports.
 
-    def __init__(self, directory: Path, database: Database, redis_server: RedisServer, keys: Keys) -> None:
+    Args:
+        provider: address of an OpenAI-compatible service, up to and with `/v1`. It is asked once there is a
+            file `provider-key` in `directory`.
+        model: that it is asked for.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        database: Database,
+        redis_server: RedisServer,
+        keys: Keys,
+        *,
+        provider: str = "http://127.0.0.1:9",
+        model: str = "none",
+    ) -> None:
         self.directory = directory
+        self.provider, self.model = provider, model
         self.database = database
         self.redis_server = redis_server
         self.keys = keys
@@ -128,6 +144,8 @@ class Stack:
                 database_name=self.database.name,
                 database_password_file=self.database.password_file,
                 speech_model=SPEECH_MODEL,
+                provider=self.provider,
+                model=self.model,
                 **self._ports,
             ),
         )
@@ -275,8 +293,8 @@ password_file = "{database_password_file}"
 port = {database_port}
 name = "{database_name}"
 [provider]
-base_url = "http://127.0.0.1:9"
-default_model = "none"
+base_url = "{provider}"
+default_model = "{model}"
 api_key_file = "{directory}/provider-key"
 timeout_seconds = 20.0
 """

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from orbitbot.bot.channels.channel import UnusableEvent
 from orbitbot.bot.channels.neonize_library import ensure_environment
@@ -56,6 +56,9 @@ class _Printer:
 
     def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
         """Not asked for."""
+
+    def receipt(self, message_ids: list[str], state: Literal["delivered", "read"]) -> None:
+        """Nothing was sent."""
 
     def pairing(self, event: PairingEvent) -> None:
         if isinstance(event, QrShown):

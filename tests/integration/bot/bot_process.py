@@ -9,11 +9,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 from orbitbot.bot.channels.simulator_phone import SimulatorPhone
-from tests.support.gateway_double import GatewayDouble
 
 ORBITBOT = str(Path(sys.executable).parent / "orbitbot")
+
+
+class Gateway(Protocol):
+    """Which gateway a bot talks to, and what opens it."""
+
+    client_id: str
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def credential(self) -> Mapping[str, str]: ...
 
 
 class BotProcess:
@@ -26,7 +38,7 @@ class BotProcess:
     def __init__(
         self,
         directory: Path,
-        gateway: GatewayDouble,
+        gateway: Gateway,
         channel: str = "simulator",
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -37,7 +49,7 @@ class BotProcess:
         self.log = directory / "bot.log"
         self.log.touch()
         credential = self.state / "credential.json"
-        credential.write_text(json.dumps(gateway.CREDENTIAL))
+        credential.write_text(json.dumps(dict(gateway.credential)))
         self.settings_file.write_text(
             f'client_id = "{gateway.client_id}"\n'
             f'channel = "{channel}"\n'

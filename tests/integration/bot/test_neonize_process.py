@@ -91,7 +91,7 @@ def test_a_conversation_from_the_code_to_a_clean_end(
         assert time.monotonic() - began < 2.0
         log = bot.log.read_text()
         assert "Traceback" not in log
-        for secret in ("secreta", ANA, BETO, BOT, gateway.CREDENTIAL["secret"], code.text.split(",")[3]):
+        for secret in ("secreta", ANA, BETO, BOT, gateway.credential["secret"], code.text.split(",")[3]):
             assert secret not in log
         for path in (bot.state / "neonize").iterdir():
             assert not path.stat().st_mode & 0o077, path

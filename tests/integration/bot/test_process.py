@@ -137,7 +137,7 @@ def test_nothing_of_a_conversation_is_in_the_log_and_nothing_is_readable_by_othe
     assert bot.terminate() == 0
     log = bot.log.read_text()
     assert "turn delivered" in log
-    for secret in ("secreta", NUMBER, gateway.CREDENTIAL["secret"], *gateway.tokens):
+    for secret in ("secreta", NUMBER, gateway.credential["secret"], *gateway.tokens):
         assert secret not in log
     made = [
         path for path in bot.state.rglob("*") if path.name not in {"inbox", "media", "outbox", "simulator"}
