@@ -24,27 +24,33 @@ class SupervisorError(Exception):
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout: float | None) -> None:
         super().__init__("localhost")
-        self._path = path
+        self._path, self._seconds = path, timeout
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self._seconds)
         self.sock.connect(self._path)
 
 
 class _Transport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, timeout: float | None) -> None:
         super().__init__()
-        self._path = path
+        self._path, self._seconds = path, timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002  (there is one socket)
-        return _Connection(self._path)
+        return _Connection(self._path, self._seconds)
 
 
-def connect(path: str = SOCKET) -> Any:
-    """Supervisor's RPC interface on the unix socket `path`."""
-    return xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(path)).supervisor
+def connect(path: str = SOCKET, timeout: float | None = None) -> Any:
+    """Supervisor's RPC interface on the unix socket `path`.
+
+    Args:
+        timeout: seconds that an answer may take; None: as long as it takes.
+    """
+    transport = _Transport(path, timeout)
+    return xmlrpc.client.ServerProxy("http://localhost", transport=transport).supervisor
 
 
 def reread(rpc: Any) -> tuple[list[str], list[str], list[str]]:

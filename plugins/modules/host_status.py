@@ -77,13 +77,13 @@ import http.client  # noqa: E402
 import os  # noqa: E402
 import re  # noqa: E402
 import shutil  # noqa: E402
-import socket  # noqa: E402
 import xmlrpc.client  # noqa: E402
 from collections.abc import Mapping  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.supervisor_rpc import connect  # noqa: E402
 
 BOT_PREFIX = "bot-"
 GROUPS = "orbitbot-bots"  # the folder of the launcher's control groups
@@ -97,31 +97,10 @@ UNLIMITED = 2**60  # version 1 of control groups says "no limit" by a huge numbe
 TIMEOUT = 10.0  # seconds
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=TIMEOUT)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT)
-        self.sock.connect(self._path)
-
-
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002  (there is one socket)
-        return _Connection(self._path)
-
-
 def programs(path: str) -> tuple[str, dict[str, str], dict[str, int]]:
     """How supervisord is, the state of each of its programs, and the process ids of those that run."""
-    rpc = xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(path)).supervisor
     try:
-        found: Any = rpc.getAllProcessInfo()
+        found: Any = connect(path, timeout=TIMEOUT).getAllProcessInfo()
     except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
         return f"no answer on {path}: {error}", {}, {}
     states = {each["name"]: each["statename"] for each in found}

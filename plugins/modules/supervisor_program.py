@@ -54,49 +54,21 @@ pid:
   returned: when started
 """
 
-import http.client  # noqa: E402  (a module's documentation comes first)
-import socket  # noqa: E402
-import subprocess  # noqa: E402
+import subprocess  # noqa: E402  (a module's documentation comes first)
 import time  # noqa: E402
 import xmlrpc.client  # noqa: E402
-from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from ansible.module_utils.basic import AnsibleModule  # noqa: E402
-
-POLL_INTERVAL = 0.1  # seconds
-LOG_TAIL = 2000  # bytes of the program's log shown when it does not start
-STOPPED = ("STOPPED", "EXITED", "FATAL", "UNKNOWN")
-SET_ASIDE = Path("/usr/local/sbin/orbitbot-set-aside-broken-programs")  # the role `supervisor` installs it
-NO_WAIT = False  # of startProcess: this module waits itself
-
-
-class SupervisorError(Exception):
-    """The program could not be brought into the state that was asked for."""
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost")
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.connect(self._path)
-
-
-class _Transport(xmlrpc.client.Transport):
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002
-        return _Connection(self._path)
-
-
-def connect(path: str) -> Any:
-    """Supervisor's RPC interface on the unix socket `path`."""
-    return xmlrpc.client.ServerProxy("http://localhost", transport=_Transport(path)).supervisor
+from ansible.module_utils.supervisor_rpc import (  # noqa: E402
+    LOG_TAIL,
+    NO_WAIT,
+    POLL_INTERVAL,
+    SET_ASIDE,
+    STOPPED,
+    SupervisorError,
+    connect,
+)
 
 
 class Program:

@@ -3,19 +3,18 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ansible.conftest import REPOSITORY
+from tests.ansible.conftest import REPOSITORY, module_command
 from tests.support.net import wait_for
 from tests.support.supervisor import Supervisor
 
 pytestmark = pytest.mark.integration
 
-MODULE = REPOSITORY / "plugins/modules/supervisor_program.py"
+MODULE = module_command("plugins/modules/supervisor_program.py")
 SLEEP = "/bin/sleep 1000"
 
 
@@ -23,7 +22,7 @@ def call(supervisor: Supervisor, name: str, *, check: bool = False, **parameters
     """Run the module as Ansible does: a process of its own with its arguments on standard input."""
     arguments = {"name": name, "socket": str(supervisor.socket), "timeout": 15, "_ansible_check_mode": check}
     done = subprocess.run(
-        [sys.executable, MODULE],
+        MODULE,
         input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments | parameters}),
         capture_output=True,
         text=True,

@@ -184,19 +184,31 @@ def add(world: World, count: int, stack: ExitStack) -> None:
             stack.callback(bot.close)
             world.bots.append(bot)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda n: start(world, n), numbers))
+        list(pool.map(lambda n: link(world.whatsapp, world.bots[n].state, NUMBER.format(n)), numbers))
+    for n in numbers:  # by this thread: a bot ends with the thread that has started it
+        world.bots[n].give_away()
+        world.bots[n].start()
+        if n % AT_ONCE == 0:
+            wait_until_connected(world, n + 1)
+    wait_until_connected(world, count)
 
 
-def start(world: World, n: int) -> None:
-    """Link one bot, start it, and see it connected."""
-    bot, number = world.bots[n], NUMBER.format(n)
-    link(world.whatsapp, bot.state, number)
-    bot.give_away()
-    bot.start()
-    try:
-        wait_for(lambda: world.whatsapp.is_ready(number), f"{bot.client} is connected", READY)
-    except TimeoutError as error:
-        raise TimeoutError(f"{error}\n{bot.log_tail()}") from error
+def wait_until_connected(world: World, count: int) -> None:
+    """Until the first `count` bots have told the gateway so.
+
+    Raises:
+        RuntimeError: one has ended; the message holds the end of its log.
+    """
+    with world.stack.database.connect("postgres") as connection:
+
+        def connected() -> bool:
+            for bot in world.bots[:count]:
+                if not bot.is_running():
+                    raise RuntimeError(f"{bot.client} has ended:\n{bot.log_tail()}")
+            states = connection.execute("SELECT state, count(*) FROM bot_status GROUP BY 1").fetchall()
+            return dict(states) == {"connected": count}
+
+        wait_for(connected, f"{count} bots are connected", READY)
 
 
 def idle(report: Report, world: World) -> None:
