@@ -248,7 +248,7 @@ def _client_lines(clients: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _health_line(health: Mapping[str, Any] | None) -> str:
     """How a number does that needs something done; empty while all is well, or nothing is known."""
-    if not health or health["advice"].startswith("All is well"):
+    if not health or not health["trouble"]:
         return ""
     counts = (
         f"new chats {health['newChats']} of {health['newChatsLimit']} today, "

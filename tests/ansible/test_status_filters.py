@@ -77,9 +77,9 @@ def test_how_a_number_does_is_shown_with_what_to_do() -> None:
     health = {"newChats": 5, "newChatsLimit": 5, "reconnects": 2, "undelivered": 3}
     used_up = {
         **client("acme", "connected"),
-        "health": {**health, "advice": "Today's new chats are used up."},
+        "health": {**health, "trouble": "new_chats", "advice": "Today's new chats are used up."},
     }
-    well = {**client("padaria", "connected"), "health": {**health, "advice": "All is well: …"}}
+    well = {**client("padaria", "connected"), "health": {**health, "trouble": "", "advice": "All is well: …"}}
     made = status.status_report({}, [], [used_up, well], "")
     assert status.status_screen(made).splitlines()[1:] == [
         "  acme: connected",

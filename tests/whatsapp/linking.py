@@ -54,7 +54,7 @@ class _Printer:
         if state == "connected":
             self.connected.set()
 
-    def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
+    def set_account(self, number: str, *, lid: str = "", phone_seen_at: float | None = None) -> None:
         """Not asked for."""
 
     def receipt(self, message_ids: list[str], state: Literal["delivered", "read"]) -> None:

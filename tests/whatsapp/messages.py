@@ -1,6 +1,15 @@
 """Messages of every kind as protobuf, for `Script.say_raw`. Numbers of fields: `waE2E.Message`."""
 
-from tests.whatsapp.post import CONTACT, DOCUMENT, EXTENDED_TEXT, LOCATION, PROTOCOL, REACTION, STICKER
+from tests.whatsapp.post import (
+    CONTACT,
+    DOCUMENT,
+    EXTENDED_TEXT,
+    LOCATION,
+    PROTOCOL,
+    REACTION,
+    STICKER,
+    VIDEO,
+)
 from tests.whatsapp.protobuf import encode
 
 _REVOKE, _EDIT = 0, 14
@@ -34,6 +43,11 @@ def card(name: str, number: str) -> bytes:
 def document(file_name: str, media_type: str, caption: str = "") -> bytes:
     """A document, of which nobody fetches the file."""
     return encode((DOCUMENT, encode((2, media_type), (8, file_name), (20, caption or None))))
+
+
+def video(caption: str = "") -> bytes:
+    """A video, of which nobody fetches the file."""
+    return encode((VIDEO, encode((2, "video/mp4"), (5, 12), (7, caption or None))))
 
 
 def sticker() -> bytes:

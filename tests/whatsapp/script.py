@@ -162,10 +162,12 @@ class Script:
         group: str = "",
         claimed_size: int | None = None,
         sent_at: float | None = None,
+        recorded: bool = True,
     ) -> str:
         """Somebody sends a voice note; returns the message's id.
 
         Args:
+            recorded: in the chat; else it is a file with sound.
             note: content of an OGG/Opus file.
             claimed_size: what the message says about the file's size, where it lies.
         """
@@ -176,7 +178,7 @@ class Script:
             (3, file.plain_hash),
             (4, file.size if claimed_size is None else claimed_size),
             (5, 3),
-            (6, 1),
+            (6, int(recorded)),
             (7, file.key),
             (8, file.cipher_hash),
             (9, file.path),

@@ -12,14 +12,16 @@ NAME_LIMIT: Final = 200  # characters of a file's, place's or contact's name
 
 _TEXTS: Final = {
     "pt": {
-        "image": "enviou uma imagem", "video": "enviou um vídeo", "document": "enviou um documento",
+        "image": "enviou uma imagem", "video": "enviou um vídeo",
+        "audio": "enviou um arquivo de áudio", "document": "enviou um documento",
         "location": "enviou uma localização", "contact": "enviou um contato",
         "sticker": "enviou uma figurinha",
         "poll": "enviou uma enquete", "reaction": "reagiu com {name}", "unreacted": "retirou a reação",
         "reacted_to": " a: “{text}”", "quote": "em resposta a: “{text}”",
     },
     "en": {
-        "image": "sent an image", "video": "sent a video", "document": "sent a document",
+        "image": "sent an image", "video": "sent a video",
+        "audio": "sent an audio file", "document": "sent a document",
         "location": "sent a location", "contact": "sent a contact", "sticker": "sent a sticker",
         "poll": "sent a poll", "reaction": "reacted with {name}", "unreacted": "took a reaction back",
         "reacted_to": " to: “{text}”", "quote": "in reply to: “{text}”",

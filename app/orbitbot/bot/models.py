@@ -8,7 +8,9 @@ import msgspec
 from orbitbot.contracts.messages import MessageType
 
 EventKind = Literal["message", "status", "own", "history", "unsupported", "undecryptable", "edit", "deletion"]
-ContentKind = Literal["image", "video", "document", "location", "contact", "sticker", "reaction", "poll"]
+ContentKind = Literal[
+    "image", "video", "audio", "document", "location", "contact", "sticker", "reaction", "poll"
+]
 
 # A journaled turn is `fixed` until the gateway has answered it, and `answered` until its first part is
 # on its way. The last three are final.

@@ -93,9 +93,9 @@ class Observing:
         """The connection's state."""
         self._sign_of_life.set_state(state, reason, until=until)
 
-    def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
+    def set_account(self, number: str, *, lid: str = "", phone_seen_at: float | None = None) -> None:
         """The linked phone."""
-        self._sign_of_life.set_account(number, phone_seen_at=phone_seen_at)
+        self._sign_of_life.set_account(number, lid=lid, phone_seen_at=phone_seen_at)
 
     def pairing(self, event: PairingEvent) -> None:
         """Something happened on the way to a linked phone."""

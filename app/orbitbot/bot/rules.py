@@ -16,7 +16,7 @@ def set_aside_reason(event: InboundEvent, settings: BotSettings, now: float) -> 
         (event.kind == "own", "own_message"),
         (event.kind == "status", "status_broadcast"),
         (event.group and not (settings.answer_groups and event.addressed), "group"),
-        (_digits(event.sender) in map(_digits, settings.fleet_numbers), "fleet_number"),
+        (_name(event.sender) in map(_name, settings.fleet_numbers), "fleet_number"),
         (event.kind == "history", "history"),
         (now - event.sent_at > settings.max_age_seconds, "too_old"),
         (settings.muted, "muted"),
@@ -29,10 +29,13 @@ def set_aside_reason(event: InboundEvent, settings: BotSettings, now: float) -> 
 def _is_not_answered(event: InboundEvent, settings: BotSettings) -> bool:
     """Without words, and of a kind that the client only stores. A caption is answered in any case."""
     content = event.content
+    if event.type == "voice":  # a file with sound is heard as a voice note is
+        return False
     return content is not None and content.kind not in settings.answer_kinds and not event.text
 
 
-def _digits(number: str) -> str:
-    """`+55 11 98765-4321` and `5511987654321@s.whatsapp.net` are one number."""
-    user = number.partition("@")[0].partition(":")[0]
-    return "".join(filter(str.isdigit, user)) or user
+def _name(number: str) -> str:
+    """`+55 11 98765-4321` and `5511987654321@s.whatsapp.net` are one number; a LID's digits are none."""
+    address, _, server = number.partition("@")
+    user = address.partition(":")[0]
+    return ("".join(filter(str.isdigit, user)) or user) + ("@lid" if server == "lid" else "")

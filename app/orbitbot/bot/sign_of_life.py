@@ -63,6 +63,7 @@ class SignOfLife:
         self._retry_ceiling = retry_ceiling
         self.state: BotState = "starting"
         self.number = ""
+        self._lid = ""
         self._chats: ChatCounts | None = None
         self._lost: deque[float] = deque(maxlen=10_000)
         self._reason = ""
@@ -79,10 +80,10 @@ class SignOfLife:
             self.state, self._reason, self._until = state, reason, until
             self.send_now()
 
-    def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
-        """Which phone is linked, and when it last showed a sign of life; the number is sent at once."""
-        changed = number != self.number
-        self.number, self._phone_seen_at = number, phone_seen_at
+    def set_account(self, number: str, *, lid: str = "", phone_seen_at: float | None = None) -> None:
+        """Which phone is linked, and when it last showed a sign of life; its names are sent at once."""
+        changed = (number, lid) != (self.number, self._lid)
+        self.number, self._lid, self._phone_seen_at = number, lid, phone_seen_at
         if changed:
             self.send_now()
 
@@ -140,6 +141,7 @@ class SignOfLife:
             reason="; ".join(filter(None, (self._reason, trouble))),
             until=self._until,
             number=self.number,
+            lid=self._lid,
             phone_seen_at=self._phone_seen_at,
             pid=visible_pid(),
             journal_backlog=self._backlog(),

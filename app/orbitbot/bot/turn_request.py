@@ -21,7 +21,7 @@ def payload(turn: Turn) -> bytes:
             type=each.type,
             sent_at=each.sent_at,
             journaled_at=each.journaled_at,
-            text=each.text if each.type == "text" else "",
+            text=each.text,
         )
         for each in turn.members
     ]

@@ -1,10 +1,12 @@
 """The rules about clients: registering, configuring, removing, and what a bot runs by."""
 
+import re
 import time
 from typing import Final
 
 from orbitbot.clients import store
 from orbitbot.clients.accounts import new_credential
+from orbitbot.clients.advice import SILENT_AFTER, advice, phone_warning, trouble
 from orbitbot.clients.configurations import LANGUAGE
 from orbitbot.clients.models import BotReport, Client
 from orbitbot.contracts.bot import MAX_REASON, BotSettings, BotStatus
@@ -21,19 +23,15 @@ from orbitbot.foundation.errors import Conflict, InvalidInput, NotFound
 from orbitbot.foundation.phone_numbers import parse_number
 from orbitbot.foundation.text import check_strings
 
-SILENT_AFTER: Final = 60.0  # seconds; a bot tells every 15 s how it is
 _MUTED_SECONDS: Final = 0.5  # for which it is remembered whether a client is paused
-_DAY: Final = 86_400.0  # seconds
+OPERATORS_LANGUAGE: Final = "en"  # of what is said about all clients at once
 _NAME_LIMIT: Final = 200  # characters
-PHONE_DROPS_AFTER: Final = 14 * 86_400.0  # seconds; WhatsApp unlinks devices of a phone unused for so long
-PHONE_WARNS_AFTER: Final = 10 * 86_400.0  # seconds; four days to do something about it
 _TEXT_LIMIT: Final = MAX_REASON
 _TIME_LIMIT: Final = 253_402_300_799.0  # Unix time of the year 9999's last second
 _FLEET_SECONDS: Final = 30.0  # for which the fleet's numbers are remembered
 _CACHE_SIZE: Final = 10_000
-MANY_RECONNECTS: Final = 20  # a day
-MANY_UNDELIVERED: Final = 20
 _INTEGER_LIMIT: Final = 2**31 - 1
+_LID: Final = re.compile(r"\d{1,32}@lid")
 
 
 class ClientService:
@@ -87,7 +85,9 @@ class ClientService:
         async with self._operators.transaction() as connection:
             clients = await store.list_all(connection)
             bots = await store.read_bots(connection)
-        return ClientList([_view(client, bots.get(client.id)) for client in clients])
+        return ClientList(
+            [_view(client, bots.get(client.id), language=OPERATORS_LANGUAGE) for client in clients]
+        )
 
     async def read(self, client_id: str, *, whole: bool = False) -> ClientView:
         """One client; with its personality and settings if `whole`.
@@ -157,6 +157,8 @@ class ClientService:
                 raise InvalidInput(field, f"{time_} is not Unix time in seconds")
         if status.number:
             parse_number(status.number)
+        if status.lid and not _LID.fullmatch(status.lid):
+            raise InvalidInput("lid", f"{status.lid!r} is not digits and @lid")
         async with self._database.client(client_id) as connection:
             client = _present(await store.read(connection, client_id), client_id)
             changed = await store.write_bot(connection, client_id, status)
@@ -182,7 +184,9 @@ class ClientService:
             new_chats_per_day=settings.new_chats_per_day,
             warm_up_days=settings.warm_up_days,
             send_pause_seconds=settings.send_pause_seconds,
-            fleet_numbers=[each for each in await self._numbers_of_fleet() if each != status.number],
+            fleet_numbers=[
+                each for each in await self._numbers_of_fleet() if each not in {status.number, status.lid}
+            ],
             muted=client.state != "active",
             restored_id=restored_id,
             restored_since=restored_since,
@@ -236,7 +240,8 @@ def _present(client: Client | None, client_id: str) -> Client:
     return client
 
 
-def _view(client: Client, bot: BotReport | None, *, changed: bool = False) -> ClientView:
+def _view(client: Client, bot: BotReport | None, *, changed: bool = False, language: str = "") -> ClientView:
+    """What is said about the client, in `language`, else in the client's."""
     view = ClientView(
         id=client.id,
         name=client.name,
@@ -254,8 +259,8 @@ def _view(client: Client, bot: BotReport | None, *, changed: bool = False) -> Cl
         view.bot_release, view.bot_seen_at = bot.release, bot.seen_at.isoformat()
         view.bot_number, view.bot_backlog = bot.number, bot.backlog
         view.phone_seen_at = bot.phone_seen_at.isoformat() if bot.phone_seen_at else None
-        view.bot_warning = phone_warning(bot)
-        view.health = number_health(bot)
+        view.bot_warning = phone_warning(bot, language or client.language)
+        view.health = number_health(bot, language or client.language)
         if bot.silent_seconds > SILENT_AFTER:
             view.bot_reason = f"no sign of life for {bot.silent_seconds:.0f} s; last state: {bot.state}"
         else:
@@ -265,7 +270,7 @@ def _view(client: Client, bot: BotReport | None, *, changed: bool = False) -> Cl
     return view
 
 
-def number_health(bot: BotReport) -> NumberHealth:
+def number_health(bot: BotReport, language: str) -> NumberHealth:
     """How the client's number does, and what to do about it."""
     restricted = bot.state in {"restricted", "banned"}
     return NumberHealth(
@@ -276,45 +281,6 @@ def number_health(bot: BotReport) -> NumberHealth:
         new_chats_limit=bot.new_chats_limit,
         reconnects=bot.reconnects,
         undelivered=bot.undelivered,
-        advice=advice(bot),
-    )
-
-
-def advice(bot: BotReport) -> str:  # noqa: PLR0911  (one for each trouble)
-    """One plain sentence: the most urgent thing to do about the number."""
-    if bot.silent_seconds > SILENT_AFTER:
-        return "The bot gives no sign of life: look at its log, and start it again."
-    by_state = {
-        "banned": "WhatsApp has locked this number: appeal in the WhatsApp app on the phone.",
-        "restricted": "WhatsApp lets this number open no new chats: write first to nobody until it is over;"
-        " replies go out.",
-        "logged_out": "No phone is linked: pair it again.",
-        "waiting_for_pairing": "No phone is linked: pair it.",
-        "passkey_required": "WhatsApp asks for a passkey: confirm on the phone, then pair again.",
-        "client_outdated": "This release is too old for WhatsApp: upgrade.",
-    }
-    if bot.state in by_state:
-        return by_state[bot.state]
-    if warning := phone_warning(bot):
-        return f"{warning[0].upper()}{warning[1:]}."
-    if bot.new_chats_limit and bot.new_chats >= bot.new_chats_limit:
-        return "Today's new chats are used up: further ones wait until tomorrow; replies go out."
-    if bot.reconnects >= MANY_RECONNECTS:
-        return "The connection is often lost: look at the host's network."
-    if bot.undelivered >= MANY_UNDELIVERED:
-        return "Many messages have not left yet: look at the bot's state and its log."
-    return "All is well: there is nothing to do."
-
-
-def phone_warning(bot: BotReport) -> str:
-    """What to do before WhatsApp drops the link of a phone that nobody uses; empty while all is well."""
-    silent = bot.phone_silent_seconds
-    if not bot.number or silent is None or silent < PHONE_WARNS_AFTER:
-        return ""
-    days, left = int(silent / _DAY), (PHONE_DROPS_AFTER - silent) / _DAY
-    if left <= 0:
-        return f"the phone has been silent for {days} days: WhatsApp may drop the link at any moment"
-    return (
-        f"the phone has been silent for {days} days: open WhatsApp on it within {left:.1f} days,"
-        " or WhatsApp drops the link"
+        trouble=trouble(bot),
+        advice=advice(bot, language),
     )

@@ -95,15 +95,15 @@ LEFT JOIN (SELECT personality, settings FROM shared_configurations ORDER BY vers
 """
 
 _WRITE_BOT = """
-INSERT INTO bot_status (client_id, state, reason, until, generation, number, phone_seen_at, channel, release,
-                        pid, journal_backlog, reconnects, new_chats, new_chats_limit, undelivered, seen_at,
-                        state_since)
-VALUES (%(client_id)s, %(state)s, %(reason)s, to_timestamp(%(until)s), %(generation)s, %(number)s,
+INSERT INTO bot_status (client_id, state, reason, until, generation, number, lid, phone_seen_at, channel,
+                        release, pid, journal_backlog, reconnects, new_chats, new_chats_limit, undelivered,
+                        seen_at, state_since)
+VALUES (%(client_id)s, %(state)s, %(reason)s, to_timestamp(%(until)s), %(generation)s, %(number)s, %(lid)s,
         to_timestamp(%(phone_seen_at)s), %(channel)s, %(release)s, %(pid)s, %(backlog)s,
         %(reconnects)s, %(new_chats)s, %(new_chats_limit)s, %(undelivered)s, now(), now())
 ON CONFLICT (client_id) DO UPDATE
 SET state = EXCLUDED.state, reason = EXCLUDED.reason, until = EXCLUDED.until,
-    generation = EXCLUDED.generation, number = EXCLUDED.number,
+    generation = EXCLUDED.generation, number = EXCLUDED.number, lid = EXCLUDED.lid,
     -- A restarted bot has not seen the phone yet: what was known of the same phone stays.
     phone_seen_at = CASE WHEN bot_status.number = EXCLUDED.number
                          THEN greatest(bot_status.phone_seen_at, EXCLUDED.phone_seen_at)
@@ -139,8 +139,10 @@ FROM bot_status
 """
 
 _READ_NUMBERS = """
-SELECT DISTINCT number FROM bot_status JOIN clients ON clients.id = bot_status.client_id
-WHERE number <> '' AND clients.state <> 'removed' ORDER BY number
+SELECT DISTINCT known FROM bot_status
+JOIN clients ON clients.id = bot_status.client_id
+CROSS JOIN LATERAL (VALUES (number), (lid)) AS names (known)
+WHERE known <> '' AND clients.state <> 'removed' ORDER BY known
 """
 
 _READ_OPERATOR = "SELECT password_hash, token_version FROM operators WHERE name = %s"
@@ -258,6 +260,7 @@ async def write_bot(connection: Connection, client_id: str, status: BotStatus) -
         "until": status.until,
         "generation": status.generation,
         "number": status.number,
+        "lid": status.lid,
         "phone_seen_at": status.phone_seen_at,
     }
     await connection.execute(_WRITE_BOT, fields)
@@ -283,7 +286,7 @@ async def read_bots(connection: Connection) -> dict[str, BotReport]:
 
 
 async def read_numbers(connection: Connection) -> list[str]:
-    """The numbers of all bots of clients that are not removed (operators)."""
+    """The numbers and LIDs of all bots of clients that are not removed (operators)."""
     return [row[0] for row in await (await connection.execute(_READ_NUMBERS)).fetchall()]
 
 

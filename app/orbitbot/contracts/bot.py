@@ -34,6 +34,7 @@ class BotStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         until: Unix time in seconds at which the state is expected to end: of `restricted` and `banned`.
         generation: of the lease that the process runs on (see `GENERATION_HEADER`).
         number: of the linked phone, digits only; empty where none is linked or the channel has no such thing.
+        lid: the number's other name at WhatsApp, `123@lid`, where it has one that is known.
         phone_seen_at: Unix time in seconds at which the linked phone itself last showed a sign of life, as
             far as this bot has seen; None where it never has. After two silent weeks WhatsApp drops the link.
         journal_backlog: turns not yet answered.
@@ -49,6 +50,7 @@ class BotStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     until: float | None = None
     generation: int = 0
     number: str = ""
+    lid: str = ""
     phone_seen_at: float | None = None
     pid: int = 0
     journal_backlog: int = 0
@@ -88,6 +90,6 @@ class BotSettings(msgspec.Struct, rename="camel"):
     new_chats_per_day: int = 50  # that the API may open
     warm_up_days: int = 14  # in which a newly linked number works up to that
     send_pause_seconds: float = 2.0  # between messages that the API sends
-    fleet_numbers: list[str] = []  # numbers of this fleet's own bots: never answered
+    fleet_numbers: list[str] = []  # numbers and LIDs of this fleet's own bots: never answered
     restored_id: str = ""  # the last restore of the database or of this client; a new one begins a resync
     restored_since: float = 0.0  # Unix time of the moment that was restored

@@ -30,7 +30,9 @@ class NumberHealth(msgspec.Struct, rename="camel"):
         new_chats: conversations that the API has opened today, of `new_chats_limit` that it may.
         reconnects: lost connections within a day.
         undelivered: answers and messages that have not left.
-        advice: one sentence that says what to do.
+        trouble: what is wrong, in a word; empty while all is well.
+        advice: one sentence that says what to do, in the client's language; in the list of all clients, in
+            English.
     """
 
     number: str
@@ -40,6 +42,7 @@ class NumberHealth(msgspec.Struct, rename="camel"):
     new_chats_limit: int
     reconnects: int
     undelivered: int
+    trouble: str
     advice: str
 
 

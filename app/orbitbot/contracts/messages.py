@@ -39,7 +39,8 @@ class Member(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
         type: `text` or `voice`.
         sent_at: Unix time in seconds by the channel's clock.
         journaled_at: Unix time in seconds when the bot's journal had it safe.
-        text: the message's text; empty for a voice note.
+        text: the message's text; of a voice note what is told beside what it says: that it is a file with
+            sound, what it replies to.
     """
 
     id: str

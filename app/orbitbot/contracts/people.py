@@ -92,6 +92,29 @@ class EventList(msgspec.Struct, rename="camel"):
     after: int
 
 
+class AdminCommand(msgspec.Struct, rename="camel"):
+    """What an admin number has commanded in the chat.
+
+    Attributes:
+        contact: the number.
+        outcome: `done`, `refused`, `asked` (not confirmed, yet) or `confirmed`.
+    """
+
+    turn: str
+    contact: str
+    command: str
+    arguments: str
+    outcome: str
+    at: str
+
+
+class AdminCommandList(msgspec.Struct, rename="camel"):
+    """The latest commands, the newest first; `before` is what to ask with for older ones, None at the end."""
+
+    commands: list[AdminCommand]
+    before: str | None
+
+
 class SpentOn(msgspec.Struct, rename="camel"):
     """What one model took on one day of the client's time zone."""
 

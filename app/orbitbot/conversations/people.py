@@ -12,12 +12,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, LiteralString, Protocol
 
 from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from orbitbot.contracts.journal import MAX_FORGOTTEN, Forgotten
 from orbitbot.contracts.people import (
+    AdminCommand,
+    AdminCommandList,
     ClientEvent,
     ContactData,
     Erased,
@@ -76,7 +79,8 @@ _UNDER_WAY = """
 SELECT EXISTS (SELECT FROM turns WHERE client_id = %s AND contact = %s
                AND state IN ('received', 'transcribed', 'answering') AND claimed_until > clock_timestamp())
 """
-# Everything; or, after a restore, what is older than an erasure that the restore has undone.
+# Every table that names a contact. What goes: everything; or, after a restore, what is older than an erasure
+# that the restore has undone.
 _ERASE: Final[dict[str, LiteralString]] = {
     "turns": """
         UPDATE turns SET contact = %(nobody)s, message = '', transcription = NULL, response = '',
@@ -109,31 +113,32 @@ _ERASE: Final[dict[str, LiteralString]] = {
     "sends": """
         DELETE FROM sends
         WHERE client_id = %(client)s AND contact = %(contact)s AND created_at < %(before)s""",
+    "owner_commands": """
+        DELETE FROM owner_commands
+        WHERE client_id = %(client)s AND contact = %(contact)s AND at < %(before)s""",
 }
-_REMAINING = """
-SELECT (SELECT count(*) FROM turns WHERE client_id = %(client)s AND contact = %(contact)s)
-     + (SELECT count(*) FROM messages WHERE client_id = %(client)s AND contact = %(contact)s)
-     + (SELECT count(*) FROM exchanges WHERE client_id = %(client)s AND contact = %(contact)s)
-     + (SELECT count(*) FROM summaries WHERE client_id = %(client)s AND contact = %(contact)s)
-     + (SELECT count(*) FROM contact_facts WHERE client_id = %(client)s AND contact = %(contact)s)
-     + (SELECT count(*) FROM paused_chats WHERE client_id = %(client)s AND contact = %(contact)s)
-     + (SELECT count(*) FROM client_events WHERE client_id = %(client)s AND contact = %(contact)s)
-     + (SELECT count(*) FROM turn_changes WHERE client_id = %(client)s AND contact = %(contact)s)
-     + (SELECT count(*) FROM sends WHERE client_id = %(client)s AND contact = %(contact)s)
-"""
-_KNOWN_AGAIN = """
-SELECT contact FROM (
-    SELECT contact FROM turns WHERE client_id = %(client)s
-    UNION SELECT contact FROM messages WHERE client_id = %(client)s
-    UNION SELECT contact FROM exchanges WHERE client_id = %(client)s
-    UNION SELECT contact FROM summaries WHERE client_id = %(client)s
-    UNION SELECT contact FROM contact_facts WHERE client_id = %(client)s
-    UNION SELECT contact FROM paused_chats WHERE client_id = %(client)s
-    UNION SELECT contact FROM client_events WHERE client_id = %(client)s
-    UNION SELECT contact FROM sends WHERE client_id = %(client)s
-) AS everybody
-WHERE encode(sha256(convert_to(%(salt)s || contact, 'UTF8')), 'hex') = %(digest)s
-"""
+# What an admin number was shown of the contact, or did about it, by a command in the chat.
+_SHOWN: Final[tuple[LiteralString, ...]] = (
+    """
+        UPDATE turns SET message = '', response = '', fingerprint = sha256(gen_random_uuid()::text::bytea)
+        WHERE client_id = %(client)s AND received_at < %(before)s AND id IN (
+            SELECT turn_id FROM owner_commands
+            WHERE client_id = %(client)s AND command = 'history'
+              AND regexp_replace(arguments, '[^0-9]', '', 'g') = split_part(%(contact)s, '@', 1))""",
+    """
+        DELETE FROM owner_commands
+        WHERE client_id = %(client)s AND command = 'history' AND at < %(before)s
+          AND regexp_replace(arguments, '[^0-9]', '', 'g') = split_part(%(contact)s, '@', 1)""",
+)
+_OF_CONTACT = SQL("SELECT contact FROM {} WHERE client_id = %(client)s AND contact = %(contact)s")
+_OF_CLIENT = SQL("SELECT contact FROM {} WHERE client_id = %(client)s")
+_REMAINING = SQL("SELECT count(*) FROM ({}) AS everything").format(
+    SQL(" UNION ALL ").join(_OF_CONTACT.format(Identifier(table)) for table in _ERASE)
+)
+_KNOWN_AGAIN = SQL(
+    "SELECT contact FROM ({}) AS everybody"
+    " WHERE encode(sha256(convert_to(%(salt)s || contact, 'UTF8')), 'hex') = %(digest)s"
+).format(SQL(" UNION ").join(_OF_CLIENT.format(Identifier(table)) for table in _ERASE))
 _ERASURE = "INSERT INTO erasures (client_id, id, author, counts) VALUES (%s, %s, %s, %s)"
 _EXISTS = "SELECT EXISTS (SELECT FROM clients WHERE id = %s)"
 
@@ -153,6 +158,10 @@ RETURNING contact, reason, author, since, until
 _RESUME = "DELETE FROM paused_chats WHERE client_id = %s AND contact = %s"
 _EVENTS = """
 SELECT id, kind, contact, data, at FROM client_events WHERE client_id = %s AND id > %s ORDER BY id LIMIT %s
+"""
+_COMMANDS = """
+SELECT turn_id, contact, command, arguments, outcome, at FROM owner_commands
+WHERE client_id = %s AND at < %s ORDER BY at DESC LIMIT %s
 """
 _SPENT = """
 SELECT day::text, model, own_key, calls, prompt_tokens, completion_tokens, cost_usd::float8
@@ -182,6 +191,7 @@ _EXPIRED: Final[tuple[LiteralString, ...]] = (
     "DELETE FROM client_events WHERE client_id = %(client)s AND at < %(before)s",
     "DELETE FROM turn_changes WHERE client_id = %(client)s AND at < %(before)s",
     "DELETE FROM sends WHERE client_id = %(client)s AND created_at < %(before)s",
+    "DELETE FROM owner_commands WHERE client_id = %(client)s AND at < %(before)s",
 )
 _WHO_FORGETS = """
 SELECT c.id, (v.settings->>'keepDays')::int
@@ -370,6 +380,18 @@ class People:
         events = [ClientEvent(row[0], row[1], row[2], row[3], row[4].isoformat()) for row in rows]
         return EventList(events, events[-1].id if events else after)
 
+    async def admin_commands(self, client_id: str, before: datetime | None) -> AdminCommandList:
+        """What admin numbers have commanded in the chat, the newest first; `before` a time, where given."""
+        async with self._database.client(client_id) as connection:
+            await _present(connection, client_id)
+            asked = (client_id, before or "infinity", EVENTS_PAGE)
+            rows = await (await connection.execute(_COMMANDS, asked)).fetchall()
+        commands = [
+            AdminCommand(turn, contact, command, arguments, outcome, at.isoformat())
+            for turn, contact, command, arguments, outcome, at in rows
+        ]
+        return AdminCommandList(commands, commands[-1].at if len(rows) == EVENTS_PAGE else None)
+
     async def spending(self, client_id: str, days: int) -> Spending:
         """What the last days took.
 
@@ -417,6 +439,8 @@ async def _erase(
         "nobody": f"{NOBODY}{uuid.uuid4().hex}",
         "before": before or "infinity",
     }
+    for statement in _SHOWN:
+        await connection.execute(statement, fields)
     counts = {
         table: (await connection.execute(statement, fields)).rowcount for table, statement in _ERASE.items()
     }

@@ -1,6 +1,7 @@
 """`/api/clients/{clientId}/…`: one contact's data, paused chats, events, money."""
 
 import logging
+from datetime import datetime
 from typing import Annotated
 
 from litestar import Router, delete, get, put
@@ -9,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from orbitbot.clients.routes import open_client
 from orbitbot.contracts.people import (
+    AdminCommandList,
     ContactData,
     Erased,
     EventList,
@@ -100,6 +102,24 @@ async def list_events(
     return await people.events(client_id, after)
 
 
+@get("/api/clients/{client_id:str}/admin-commands", summary="What admin numbers have commanded in the chat")
+async def list_admin_commands(
+    request: AnyRequest,
+    client_id: FromPath[str],
+    people: PeopleService,
+    before: Annotated[str, QueryParameter(description="only commands before this time (RFC 3339)")] = "",
+) -> AdminCommandList:
+    """The newest first, at most 100."""
+    open_client(request, client_id, "operator", "client")
+    try:
+        moment = datetime.fromisoformat(before) if before else None
+    except ValueError as error:
+        raise InvalidInput("before", f"{before!r} is not a time such as 2026-11-30T12:00:00Z") from error
+    if moment is not None and moment.tzinfo is None:
+        raise InvalidInput("before", f"{before!r} has no time zone: end it with Z")
+    return await people.admin_commands(client_id, moment)
+
+
 @get("/api/clients/{client_id:str}/spending", summary="Tokens and money")
 async def read_spending(
     request: AnyRequest,
@@ -124,6 +144,7 @@ def people_routes(people: People) -> Router:
             resume_chat,
             list_pauses,
             list_events,
+            list_admin_commands,
             read_spending,
         ],
         dependencies={"people": Provide(lambda: people, sync_to_thread=False)},

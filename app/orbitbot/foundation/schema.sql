@@ -176,7 +176,8 @@ CREATE TABLE public.bot_status (
     reconnects integer DEFAULT 0 NOT NULL,
     new_chats integer DEFAULT 0 NOT NULL,
     new_chats_limit integer DEFAULT 0 NOT NULL,
-    undelivered integer DEFAULT 0 NOT NULL
+    undelivered integer DEFAULT 0 NOT NULL,
+    lid text DEFAULT ''::text NOT NULL
 );
 
 ALTER TABLE ONLY public.bot_status FORCE ROW LEVEL SECURITY;
@@ -1017,7 +1018,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.moves TO orbitbot_operator;
 
 GRANT SELECT ON TABLE public.operators TO orbitbot_operator;
 
-GRANT SELECT,INSERT,UPDATE ON TABLE public.owner_commands TO orbitbot_gateway;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.owner_commands TO orbitbot_gateway;
 GRANT SELECT,DELETE ON TABLE public.owner_commands TO orbitbot_operator;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.pairing_links TO orbitbot_gateway;

@@ -11,7 +11,7 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "model": "/model [NOME]: mostra ou troca o modelo de linguagem",
         "plugins": "/plugins [on|off NOME]: mostra, liga ou desliga plugins",
         "history": "/history NÚMERO: últimas mensagens de um contato",
-        "backup": "/backup: pede uma cópia de segurança agora",
+        "backup": "/backup: pede ao operador uma cópia de segurança",
         "confirm": "/confirm CÓDIGO: confirma o que foi pedido",
         "pause": "/pause NÚMERO [MINUTOS]: silêncio com um contato",
         "resume": "/resume NÚMERO: volta a responder a um contato",
@@ -38,8 +38,10 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "done": "Pronto: {what}.",
         "used": "a versão {what} está em uso", "switched": "o modelo é {what}",
         "turned_on": "o plugin {what} está ligado", "turned_off": "o plugin {what} está desligado",
-        "backup_asked": "Anotei o pedido de cópia de segurança; o operador vê o pedido. As cópias de rotina "
-        "continuam como sempre.",
+        "backup_asked": "Anotei o pedido, e o operador pode vê-lo; por este comando nenhuma cópia começa. "
+        "Onde as cópias estão ligadas, cada mudança no banco de dados é copiada em minutos, e tudo, com as "
+        "sessões dos bots, uma vez por noite. Se precisar de uma cópia antes disso, fale com o operador: "
+        "ele a faz na hora.",
         "usage": "Não entendi. Use: {usage}",
         "refused": "Não deu: {detail}",
     },
@@ -50,7 +52,7 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "model": "/model [NAME]: shows or changes the language model",
         "plugins": "/plugins [on|off NAME]: shows plugins, turns them on or off",
         "history": "/history NUMBER: a contact's last messages",
-        "backup": "/backup: asks for a backup now",
+        "backup": "/backup: asks the operator for a backup",
         "confirm": "/confirm CODE: confirms what was asked for",
         "pause": "/pause NUMBER [MINUTES]: silence towards a contact",
         "resume": "/resume NUMBER: answers a contact again",
@@ -77,8 +79,10 @@ _TEXTS: Final[dict[str, dict[str, str]]] = {
         "done": "Done: {what}.",
         "used": "version {what} is in use", "switched": "the model is {what}",
         "turned_on": "the plugin {what} is on", "turned_off": "the plugin {what} is off",
-        "backup_asked": "I have noted that you ask for a backup; the operator sees it. "
-        "The backups of every day go on as always.",
+        "backup_asked": "I have noted it, and the operator can see it; this command starts no backup. Where "
+        "backups are switched on, every change in the database is copied within minutes, and everything, "
+        "the bots' sessions too, once a night. If you need one before that, talk to the operator, who "
+        "makes it at once.",
         "usage": "I did not understand. Use: {usage}",
         "refused": "That did not work: {detail}",
     },

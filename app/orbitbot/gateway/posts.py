@@ -126,9 +126,7 @@ def _with_lost_notes(post: Post) -> Post:
     So the message gets into the ledger, and its contact is told that nothing could be heard.
     """
     lost = [
-        member.id
-        for member in post.body.members
-        if member.type == "voice" and not member.text and member.id not in post.notes
+        member.id for member in post.body.members if member.type == "voice" and member.id not in post.notes
     ]
     return Post(post.body, post.notes | {name: VoiceNote(name, b"", "") for name in lost}) if lost else post
 

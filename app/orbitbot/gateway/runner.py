@@ -361,6 +361,11 @@ def compose(job: Job, heard: list[str]) -> str:
     """What the contact said, written or spoken, in order; empty if nothing was heard."""
     if not job.members:
         return "\n".join(filter(None, [job.new.message, *heard]))
-    lines = iter(heard)
-    said = [next(lines, "") if member.id in job.notes else member.text for member in job.members]
+    lines, said = iter(heard), []
+    for member in job.members:
+        if member.id in job.notes:
+            words = next(lines, "")
+            said += [member.text, words] if words else []  # nothing was said where nothing was heard
+        else:
+            said.append(member.text)
     return "\n".join(filter(None, said))

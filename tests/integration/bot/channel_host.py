@@ -57,7 +57,7 @@ class Told(msgspec.Struct, omit_defaults=True):
 
     event: InboundEvent | None = None
     state: tuple[BotState, str, float | None] | None = None
-    account: tuple[str, float | None] | None = None
+    account: tuple[str, str, float | None] | None = None
     pairing: PairingEvent | None = None
     receipt: tuple[list[str], Literal["delivered", "read"]] | None = None
 
@@ -171,8 +171,8 @@ class HostedChannel:
                     state, reason, until = told.state
                     observer.set_state(state, reason, until=until)
                 elif told.account is not None:
-                    number, seen_at = told.account
-                    observer.set_account(number, phone_seen_at=seen_at)
+                    number, lid, seen_at = told.account
+                    observer.set_account(number, lid=lid, phone_seen_at=seen_at)
                 elif told.pairing is not None:
                     observer.pairing(told.pairing)
                 elif told.receipt is not None:
@@ -219,8 +219,8 @@ class _Reporter:
     def set_state(self, state: BotState, reason: str = "", *, until: float | None = None) -> None:
         self.tell(Told(state=(state, reason, until)))
 
-    def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
-        self.tell(Told(account=(number, phone_seen_at)))
+    def set_account(self, number: str, *, lid: str = "", phone_seen_at: float | None = None) -> None:
+        self.tell(Told(account=(number, lid, phone_seen_at)))
 
     def pairing(self, event: PairingEvent) -> None:
         self.tell(Told(pairing=event))

@@ -1,11 +1,14 @@
 """Every kind of message through the whole bot: the real process, the real neonize, the local server."""
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from orbitbot.contracts.bot import BotSettings
+from orbitbot.contracts.commands import RefreshSettings
 from orbitbot.contracts.messages import PostMessage
 from orbitbot.contracts.reports import Changed, Delivery, SameContact, SetAside, TakenOver
 from tests.integration.bot.bot_process import BotProcess
@@ -89,12 +92,14 @@ def jid(number: str) -> str:
             messages.document("orçamento.pdf", "application/pdf", "está certo?"),
             "[enviou um documento: orçamento.pdf; application/pdf]\nestá certo?",
         ),
+        (messages.video(), "[enviou um vídeo]"),
+        (messages.video("dá para fazer assim?"), "[enviou um vídeo]\ndá para fazer assim?"),
         (
             messages.reply("quero este", "X1", jid(BOT), "Temos bolo de fubá"),
             "[em resposta a: “Temos bolo de fubá”]\nquero este",
         ),
     ],
-    ids=["place", "contact", "document", "reply"],
+    ids=["place", "contact", "document", "video", "video with words", "reply"],
 )
 def test_what_has_no_words_is_described(line: Line, ana: str, message: bytes, told: str) -> None:
     line.whatsapp.say_raw(BOT, ana, message)
@@ -105,6 +110,18 @@ def test_what_has_no_words_is_described(line: Line, ana: str, message: bytes, to
 def test_a_picture_is_described_and_its_caption_kept(line: Line, ana: str) -> None:
     line.whatsapp.photograph(BOT, ana, b"\xff\xd8 a picture", "quanto custa?")
     assert line.posted(ana) == ["[enviou uma imagem]\nquanto custa?"]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "told"), [(True, ""), (False, "[enviou um arquivo de áudio]")], ids=["note", "file"]
+)
+def test_a_file_with_sound_is_no_voice_note(line: Line, ana: str, *, recorded: bool, told: str) -> None:
+    sound = b"OggS" + ana.encode() * 500
+    message_id = line.whatsapp.record(BOT, ana, sound, recorded=recorded)
+    assert line.posted(ana) == [""]
+    turn = next(each for each in line.gateway.turns.values() if each.post.from_ == ana)
+    assert [(each.type, each.text) for each in turn.post.members] == [("voice", told)]
+    assert turn.notes[message_id] == hashlib.sha256(sound).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -247,6 +264,20 @@ def test_a_person_takes_over_while_the_answer_is_made(line: Line, ana: str) -> N
     wait_for(lambda: line.gateway.deliveries(turn) == ["silenced"], "the turn is given up", timeout=60)
     given_up = next(each for each in line.gateway.reports if isinstance(each, Delivery) and each.turn == turn)
     assert given_up.reason == "human_took_over"
+
+
+def test_the_fleets_own_numbers_are_not_answered_by_their_other_name_either(line: Line, ana: str) -> None:
+    """Each bot tells its LID, and the gateway gives it to the others."""
+    own = f"{line.whatsapp.contact(BOT)}@lid"
+    wait_for(lambda: line.gateway.statuses[-1].lid == own, "the bot tells its own LID", timeout=60)
+    other = f"{line.whatsapp.contact(ana, naming='lid_only')}@lid"
+    line.gateway.settings = msgspec.structs.replace(
+        SETTINGS, fleet_numbers=[*SETTINGS.fleet_numbers, other], config_version=2
+    )
+    line.gateway.give(RefreshSettings())
+    wait_for(lambda: '"version":2' in line.bot.log.read_text(), "the bot has the settings", timeout=60)
+    message_id = line.whatsapp.say(BOT, ana, "olá, sou um robô")
+    wait_for(lambda: line.gateway.set_aside().get(message_id) == "fleet_number", "set aside", timeout=60)
 
 
 def test_the_fleets_own_numbers_are_not_answered(line: Line, ana: str) -> None:

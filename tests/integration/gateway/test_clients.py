@@ -113,6 +113,21 @@ def test_a_bot_reports_and_is_told_its_settings(gateway: Gateways, client: Clien
     assert "no sign of life for 120 s; last state: connected" in silent["botReason"]
 
 
+def test_bots_are_told_each_others_numbers_and_lids(gateways: Gateways) -> None:
+    gateways.start()
+    one, other = gateways.add_client(), gateways.add_client()
+    status = {"state": "connected", "channel": "neonize", "release": "1"}
+    for client, number, lid in ((one, "5511900000001", "77@lid"), (other, "5511900000002", "")):
+        told = client.bot.put(f"/api/clients/{client.id}/bot", json={**status, "number": number, "lid": lid})
+    gateways.services[0].stop()  # which remembers the fleet's numbers for half a minute
+    gateways.services[0].start()
+    gateways.services[0].wait_ready()
+    told = other.bot.put(f"/api/clients/{other.id}/bot", json={**status, "number": "5511900000002"})
+    assert told.json()["fleetNumbers"] == ["5511900000001", "77@lid"]
+    refused = other.bot.put(f"/api/clients/{other.id}/bot", json={**status, "lid": "5511900000002"})
+    assert "lid" in str(problem_of(refused, 400)["errors"])
+
+
 def test_a_removed_clients_bot_is_forgotten(gateway: Gateways, client: Client) -> None:
     status = {"state": "connected", "channel": "simulator", "release": "1"}
     client.bot.put(f"/api/clients/{client.id}/bot", json=status).raise_for_status()

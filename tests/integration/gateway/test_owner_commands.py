@@ -2,9 +2,10 @@
 
 import re
 
+import httpx
 import pytest
 
-from tests.support.gateway import Client, Gateways, answer_of
+from tests.support.gateway import Client, Gateways, answer_of, problem_of
 
 ADMIN, ANA = "5511900000099", "5511988887777"
 
@@ -103,7 +104,7 @@ def test_a_contacts_history(gateway: Gateways, owned: Client) -> None:
 
 
 def test_a_backup_is_asked_for_and_help_names_everything(gateway: Gateways, owned: Client) -> None:
-    assert "cópia de segurança" in say(owned, "/backup")
+    assert "nenhuma cópia começa" in say(owned, "/backup")
     events = owned.integrator.get(f"/api/clients/{owned.id}/events").json()["events"]
     assert [each["kind"] for each in events] == ["backup_asked"]
     named = say(owned, "/help")
@@ -119,6 +120,40 @@ def test_a_backup_is_asked_for_and_help_names_everything(gateway: Gateways, owne
         "backup",
     ):
         assert f"/{name}" in named
+
+
+def test_what_was_commanded_can_be_read_by_the_clients_people(gateway: Gateways, owned: Client) -> None:
+    say(owned, "/personality use 1", key="t1")
+    say(owned, "/stats ontem", key="t2")
+    path = f"/api/clients/{owned.id}/admin-commands"
+    told = owned.integrator.get(path).json()
+    assert [(each["turn"], each["contact"], each["command"], each["arguments"], each["outcome"])
+            for each in told["commands"]] == [
+        ("t2", ADMIN, "stats", "ontem", "refused"), ("t1", ADMIN, "personality", "use 1", "asked"),
+    ]  # fmt: skip
+    assert told["before"] is None
+    older = owned.integrator.get(path, params={"before": told["commands"][0]["at"]}).json()
+    assert [each["turn"] for each in older["commands"]] == ["t1"]
+    problem_of(owned.integrator.get(path, params={"before": "gestern"}), httpx.codes.BAD_REQUEST)
+    problem_of(owned.integrator.get(path, params={"before": "2026-11-30"}), httpx.codes.BAD_REQUEST)
+    problem_of(owned.bot.get(path), httpx.codes.FORBIDDEN)
+    problem_of(gateway.add_client().integrator.get(path), httpx.codes.FORBIDDEN)
+
+
+def test_what_was_shown_of_an_erased_contact_goes_too(gateway: Gateways, owned: Client) -> None:
+    gateway.sql(
+        "INSERT INTO exchanges (client_id, turn_id, contact, question, answer, model, source)"
+        " VALUES (%s, 't9', %s, 'minha alergia', 'Anotado.', '', 'faq')",
+        owned.id,
+        ANA,
+    )
+    assert "minha alergia" in say(owned, "/history +55 11 98888-7777", key="t1")
+    say(owned, "/status", key="t2")
+    owned.integrator.delete(f"/api/clients/{owned.id}/contacts/{ANA}").raise_for_status()
+    kept = gateway.sql("SELECT id, message || response FROM turns WHERE client_id = %s ORDER BY id", owned.id)
+    assert kept[0] == ("t1", "")
+    assert "/status" in kept[1][1]
+    assert commands(gateway, owned) == [("status", "done")]
 
 
 def test_in_the_clients_language(owned: Client) -> None:

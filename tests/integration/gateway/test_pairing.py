@@ -235,10 +235,10 @@ def test_a_phone_that_is_silent_for_ten_days_is_a_warning(gateway: Gateways, cli
         return found
 
     assert warning(9) == ""
-    assert "silent for 11 days" in warning(11.01)
-    assert "within 3.0 days" in warning(11.01)
-    assert "at any moment" in warning(15)
+    assert "parado há 11 dias" in warning(11.01)
+    assert "em até 3.0 dias" in warning(11.01)
+    assert "a qualquer momento" in warning(15)
     be(client, "connected", number="5511912345678")  # a bot that was restarted has not seen the phone yet
-    assert "at any moment" in gateway.operator().get(f"/api/clients/{client.id}").json()["botWarning"]
+    assert "a qualquer momento" in gateway.operator().get(f"/api/clients/{client.id}").json()["botWarning"]
     be(client, "connected", number="5511999999999")  # another phone
     assert gateway.operator().get(f"/api/clients/{client.id}").json()["botWarning"] == ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orbitbot.conversations.people import apply_retention
+from orbitbot.conversations.people import _ERASE, apply_retention
 from orbitbot.foundation.database import Database
 from orbitbot.gateway.transcripts import transcript_key
 from tests.support.gateway import Client, Gateways, answer_of, problem_of
@@ -36,6 +36,14 @@ def fill(gateway: Gateways, client: Client) -> None:
         client.integrator.put(f"{url}/facts", json={"facts": ["allergic to nuts"]}).raise_for_status()
         client.integrator.put(f"{url}/pause", json={"minutes": 30}).raise_for_status()
     gateway.sql("UPDATE turns SET claimed_until = NULL WHERE client_id = %s", client.id)
+
+
+def test_every_table_that_names_a_contact_is_erased(gateway: Gateways) -> None:
+    named = gateway.sql(
+        "SELECT table_name FROM information_schema.columns"
+        " WHERE column_name = 'contact' AND table_schema = 'public'"
+    )
+    assert {table for (table,) in named} == set(_ERASE)
 
 
 def everything(gateway: Gateways, client: Client) -> str:
@@ -71,7 +79,7 @@ def test_erased_is_gone_everywhere_and_counts_stay(gateway: Gateways, client: Cl
     assert erased.json()["remaining"] == 0
     assert erased.json()["counts"] == {
         "turns": 1, "messages": 1, "exchanges": 1, "summaries": 1, "contact_facts": 1, "paused_chats": 1,
-        "client_events": 1, "turn_changes": 0, "sends": 0,
+        "client_events": 1, "turn_changes": 0, "sends": 0, "owner_commands": 0,
     }  # fmt: skip
     command = erased.json()["botCommand"]
     (waiting,) = client.bot.get(f"/api/clients/{client.id}/commands").json()["commands"]

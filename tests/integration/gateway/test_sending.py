@@ -157,7 +157,9 @@ def test_how_a_number_does_is_told_with_advice(gateway: Gateways, client: Client
     health = client.integrator.get(path).json()
     assert (health["newChats"], health["newChatsLimit"], health["reconnects"]) == (3, 10, 2)
     assert health["restrictedUntil"] is not None
-    assert "no new chats" in health["advice"]
+    assert (health["trouble"], "conversas novas" in health["advice"]) == ("restricted", True)
     settings = client.bot.put(f"/api/clients/{client.id}/bot", json={**told, "state": "connected"}).json()
     assert ANA not in settings["fleetNumbers"]
-    assert "nothing to do" in client.integrator.get(path).json()["advice"]
+    assert client.integrator.get(path).json()["advice"] == "Tudo bem: não há nada a fazer."
+    client.integrator.patch(f"/api/clients/{client.id}", json={"language": "en"}).raise_for_status()
+    assert client.integrator.get(path).json()["advice"] == "All is well: there is nothing to do."

@@ -84,7 +84,7 @@ class Bot:
         self.notes: list[bytes] = []
         self.states: list[tuple[BotState, str]] = []
         self.until: float | None = None
-        self.number = ""
+        self.number = self.lid = ""
         self.pairings: list[PairingEvent] = []
         self.receipts: list[tuple[list[str], str]] = []
         self.answers: Callable[[InboundEvent], None] = lambda event: None
@@ -99,8 +99,8 @@ class Bot:
         self.states.append((state, reason))
         self.until = until
 
-    def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
-        self.number = number
+    def set_account(self, number: str, *, lid: str = "", phone_seen_at: float | None = None) -> None:
+        self.number, self.lid = number, lid
 
     def pairing(self, event: PairingEvent) -> None:
         self.pairings.append(event)

@@ -28,8 +28,9 @@ class Observer(Protocol):
         """The connection's state; `until` is Unix time in seconds (see `BotStatus`)."""
         ...
 
-    def set_account(self, number: str, *, phone_seen_at: float | None = None) -> None:
-        """The linked phone: its number, digits only, and the Unix time of its last sign of life."""
+    def set_account(self, number: str, *, lid: str = "", phone_seen_at: float | None = None) -> None:
+        """The linked phone: its number, digits only; its other name (`123@lid`), empty where none is known;
+        and the Unix time of its last sign of life."""
         ...
 
     def pairing(self, event: PairingEvent) -> None:

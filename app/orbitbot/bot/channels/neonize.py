@@ -38,6 +38,7 @@ from orbitbot.bot.channels.channel import (
     UnusableEvent,
 )
 from orbitbot.bot.channels.neonize_events import (
+    LID,
     Ignored,
     read_message,
     read_poison,
@@ -623,7 +624,8 @@ class NeonizeChannel:
 
     def _tell_account(self) -> None:
         phone = self._file.phone
-        self._tell(lambda observer: observer.set_account(phone.number, phone_seen_at=phone.seen_at))
+        lid = f"{self._lid}@{LID}" if self._lid and phone.number else ""
+        self._tell(lambda observer: observer.set_account(phone.number, lid=lid, phone_seen_at=phone.seen_at))
 
     def _failed(self, reason: PairingFailure, detail: str) -> None:
         self._tell(lambda observer: observer.pairing(PairingFailed(reason=reason, detail=detail)))
@@ -696,10 +698,12 @@ class NeonizeChannel:
         device = await self._call("ask", lambda client: client.get_me())
         if self._file.phone is not phone:
             return
-        self._lid = device.LID.User
+        known, self._lid = self._lid, device.LID.User
         if not phone.number:
             self._file.know(device.JID.User)
-            self._tell_account()
+        elif known == self._lid:
+            return
+        self._tell_account()
 
     async def _mark_read(self, chat: str) -> None:
         unread = self._unread.pop(chat, None)

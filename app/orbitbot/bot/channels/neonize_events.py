@@ -173,7 +173,7 @@ def _content(message: Any) -> tuple[EventKind, str, Content | None, RemoteMedia 
         file = RemoteMedia(
             source=alone.SerializeToString(), digest=audio.fileSHA256.hex(), size=audio.fileLength
         )
-        return "message", "", None, file
+        return "message", "", None if audio.PTT else Content(kind="audio"), file
     text, content = text_of(message), content_of(message)
     if text or content is not None:
         return "message", text, content, None
