@@ -122,8 +122,11 @@ class Ruleset:
             path.unlink()
 
     def _running(self) -> str:
-        """A digest of the table without counters and users; empty when there is none."""
-        command = ["nft", "--stateless", "--terse", "list", "table", "inet", "orbitbot"]
+        """A digest of the table without counters and users; empty when there is none.
+
+        In numbers: /etc/protocols, from which nft has the names of protocols, may come with a later package.
+        """
+        command = ["nft", "--stateless", "--terse", "--numeric", "list", "table", "inet", "orbitbot"]
         status, out, _ = self._module.run_command(command)
         return hashlib.sha256(out.encode()).hexdigest() if status == 0 else ""
 
