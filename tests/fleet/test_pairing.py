@@ -3,9 +3,11 @@
 The phone, the contacts and WhatsApp are the local server's; neonize is the real one, in the release as built.
 """
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator
+from tempfile import TemporaryFile
 
 import pytest
 
@@ -92,13 +94,10 @@ def test_its_state_is_told_everywhere(shop: PairedShop) -> None:
 
 def test_a_shell_on_a_gateway_pairs_again(shop: PairedShop) -> None:
     command = f"orbitbot pair {CLIENT} --settings /etc/orbitbot/gateway.toml"
-    follow = shop.site.fleet.ssh_command("gateway-1", f"/opt/orbitbot/current/venv/application/bin/{command}")
-    with subprocess.Popen(follow, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as terminal:
-        code = shop.code()
-        shop.scan()
-        printed, _ = terminal.communicate(timeout=PATIENCE)
-    assert terminal.returncode == 0, printed
-    assert as_terminal(code).strip() in printed
+    scanned_off_the_terminal(
+        shop,
+        shop.site.fleet.ssh_command("gateway-1", f"/opt/orbitbot/current/venv/application/bin/{command}"),
+    )
     shop.whatsapp.say(shop.number, ANA, "Vocês entregam?")
     wait_for(lambda: len(shop.answers(ANA)) > 1, "answered again", PATIENCE)
 
@@ -109,18 +108,29 @@ def test_a_playbook_pairs(shop: PairedShop, playbook: str) -> None:
     shop.whatsapp.log_out(shop.number)
     shop.wait_for_state("logged_out", "waiting_for_pairing")
     variables = {"client": CLIENT} | ({"host": HOST, "pair": "yes"} if playbook == "add-client" else {})
-    command = shop.site.command(playbook, **variables)
-    with subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        env=shop.site.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as run:
-        code = shop.code()
-        shop.scan()
-        printed, _ = run.communicate(timeout=PATIENCE)
-    assert run.returncode == 0, printed
-    assert as_terminal(code).splitlines()[8] in printed
+    scanned_off_the_terminal(shop, shop.site.command(playbook, **variables))
+
+
+def scanned_off_the_terminal(shop: PairedShop, command: list[str]) -> None:
+    """Run a command, scan the code that it prints, and see it succeed."""
+    with (
+        TemporaryFile("w+") as terminal,
+        subprocess.Popen(
+            command,
+            cwd=REPOSITORY,
+            env=shop.site.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=subprocess.STDOUT,
+        ) as run,
+    ):
+
+        def printed() -> str:
+            return os.pread(terminal.fileno(), 1 << 20, 0).decode()
+
+        try:
+            wait_for(lambda: as_terminal(shop.code()).strip() in printed(), "the code is printed", PATIENCE)
+            shop.scan()
+            assert run.wait(PATIENCE) == 0, printed()
+        finally:
+            run.kill()

@@ -112,6 +112,14 @@ class HostedChannel:
         await self._ask("stop")
         await self._end()
 
+    async def supervise(self, receive: Receive, observer: Observer) -> None:
+        """As supervisor does: start the process again whenever it ends by itself, until cancelled."""
+        while True:
+            if self._process is not None and self._process.poll() is not None:
+                await self._end()
+                await self.start(receive, observer)
+            await asyncio.sleep(0.1)
+
     async def kill(self) -> None:
         """SIGKILL."""
         if self._process is not None:

@@ -105,6 +105,7 @@ class _Verdict(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         pause: seconds before the next; None: as the back-off says.
         wait_for_pair: the next one begins when somebody asks for it.
+        round_over: every code of the round has passed.
     """
 
     state: BotState
@@ -112,6 +113,7 @@ class _Verdict(msgspec.Struct, frozen=True, kw_only=True):
     until: float | None = None
     pause: float | None = None
     wait_for_pair: bool = False
+    round_over: bool = False
 
 
 class NeonizeChannel:
@@ -324,7 +326,8 @@ class NeonizeChannel:
                 backoff.reset()
             pause = backoff.next() if verdict.pause is None else verdict.pause
             self._set(verdict.state, verdict.reason, until=verdict.until)
-            self._asked_to_pair.clear()
+            if verdict.round_over:
+                self._tell(lambda observer: observer.pairing(RoundOver(round=self._round)))
             if verdict.wait_for_pair:
                 await self._asked_to_pair.wait()
             else:
@@ -352,6 +355,7 @@ class NeonizeChannel:
         watch = asyncio.create_task(self._watch(), name="neonize watch")
         try:
             await asyncio.wait({self._verdict, watch}, return_when=asyncio.FIRST_COMPLETED)
+            self._asked_to_pair.clear()  # who asks from now on means the next session
             return self._verdict.result() if self._verdict.done() else watch.result()
         finally:
             watch.cancel()
@@ -388,9 +392,9 @@ class NeonizeChannel:
             self._warn_of_silent_phone()
             if self._state in {"waiting_for_pairing", "passkey_required"} and self._code_index:
                 if now - self._round_began > ROUND + self._pace.look + 5.0:
-                    return self._round_over()
+                    return _round_over()
                 if not await self._is_connected():
-                    return self._round_over() if self._code_index >= CODES else _lost_while_waiting()
+                    return _round_over() if self._code_index >= CODES else _lost_while_waiting()
             elif self._state not in {"connected", "restricted", "deaf"}:
                 since = began if self._lost_at is None else self._lost_at
                 if now - since > self._pace.connect:
@@ -465,7 +469,7 @@ class NeonizeChannel:
             case "success":
                 self._set("starting", "a phone was linked")
             case "timeout" if self._code_index >= CODES:
-                self._decide(self._round_over())
+                self._decide(_round_over())
             case "timeout":
                 self._decide(_lost_while_waiting())
             case "passkey-request":
@@ -634,12 +638,6 @@ class NeonizeChannel:
         if self._verdict is not None and not self._verdict.done():
             self._verdict.set_result(verdict)
 
-    def _round_over(self) -> _Verdict:
-        self._tell(lambda observer: observer.pairing(RoundOver(round=self._round)))
-        return _Verdict(
-            state="waiting_for_pairing", reason="every code of the round has passed", wait_for_pair=True
-        )
-
     def _round_is_old(self) -> bool:
         return self._code_index > 1 or (
             self._code_index == 1 and _now() - self._round_began > FIRST_CODE - LATER_CODE
@@ -712,6 +710,15 @@ class NeonizeChannel:
         with suppress(Exception):  # a nicety: nothing depends on it
             async with asyncio.timeout(self._pace.answer):
                 await self._call("ask", lambda client: calls.mark_read(client, list(unread)))
+
+
+def _round_over() -> _Verdict:
+    return _Verdict(
+        state="waiting_for_pairing",
+        reason="every code of the round has passed",
+        wait_for_pair=True,
+        round_over=True,
+    )
 
 
 def _lost_while_waiting() -> _Verdict:
