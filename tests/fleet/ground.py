@@ -45,12 +45,15 @@ class Ground:
     def prepare(self) -> None:
         """Run the playbook for the first time and start what listens."""
         self.first = self.play().require_success()
-        for host, ports in LISTENING.items():
-            listen = (
-                f'systemd-run --quiet --unit=stand-ins python3 -c "{_LISTEN}" {" ".join(map(str, ports))}'
-            )
-            self.fleet.ssh(host, listen)
-        self.fleet.ssh("c", f"ip address add {METADATA}/32 dev lo")
+        for host in LISTENING:
+            self.listen(host)
+
+    def listen(self, host: str) -> None:
+        """Start what listens on a host: after it was made, and after each boot."""
+        ports = " ".join(map(str, LISTENING[host]))
+        self.fleet.ssh(host, f'systemd-run --quiet --unit=stand-ins python3 -c "{_LISTEN}" {ports}')
+        if host == "c":
+            self.fleet.ssh(host, f"ip address add {METADATA}/32 dev lo")
 
     def play(self, *arguments: str, hosts: Iterable[str] = "abc", role: str = "", **variables: Any) -> Run:
         """Run the playbook on an inventory of `hosts`, or only one role of it; `variables` are extra ones."""

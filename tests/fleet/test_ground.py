@@ -32,6 +32,7 @@ def test_everything_is_back_after_a_reboot(ground: Ground) -> None:
     fleet.ssh("c", "systemctl reboot")
     wait_until(lambda: not life.alive, "the end of c's first life", 60)
     assert fleet.wait("c") == "running"
+    ground.listen("c")
     assert fleet.ssh("c", "nft --stateless list table inet orbitbot") == before
     wait_until(lambda: ground.connects("c", MESH["b"], CACHE), "c in the mesh", 30)
     assert not ground.connects("c", MESH["b"], CACHE, "bot-acme")
