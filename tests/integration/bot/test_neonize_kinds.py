@@ -194,7 +194,7 @@ def test_an_edit_after_the_answer_is_told(line: Line, ana: str) -> None:
 
 
 def test_nobody_edits_what_another_wrote(line: Line, ana: str) -> None:
-    stranger = f"{ana[:-1]}9"
+    stranger = ana.replace("55219888", "55219777")
     message_id = line.whatsapp.say(BOT, ana, "meu pedido")
     line.answered(ana)
     line.whatsapp.say_raw(BOT, stranger, messages.edit(message_id, jid(BOT), "outro pedido"))
