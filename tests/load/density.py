@@ -25,6 +25,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,15 +54,15 @@ from tests.whatsapp.remote import RemoteWhatsApp
 STEPS: Final = (10, 50, 100, 200)
 NUMBER: Final = "551190004{:04d}"
 CONTACT: Final = "5511{:09d}"
-CONTACTS: Final = 5  # of each bot: each writes again long after its answer, so that every message is a turn
+AGAIN: Final = 45.0  # seconds after which a contact writes again: long after it was answered
 GOAL: Final = 250.0  # milliseconds
 PERSONALITY: Final = "Você é a atendente da padaria. " * 20
 AT_ONCE: Final = 3  # bots that are linked and started side by side
 SPEAKERS: Final = 8  # messages that are given to the WhatsApp server side by side
-IDLE: Final = 20.0  # seconds over which an idle bot's processor time is measured
-SETTLE: Final = 10.0  # seconds after which nothing is left to be given back
+IDLE: Final = 15.0  # seconds over which an idle bot's processor time is measured
+SETTLE: Final = 5.0  # seconds after which nothing is left to be given back
 READY: Final = 180.0  # seconds
-DRAIN: Final = 90.0  # seconds after the last message
+DRAIN: Final = 60.0  # seconds in which nothing more is delivered: what is missing then does not come any more
 DEFAULTS: Final = BotSettings()
 
 _TURNS: Final = """
@@ -260,7 +261,7 @@ def load(report: Report, world: World, rate: float, seconds: float) -> None:
         for n in range(count):
             late = max(late, time.monotonic() - began - n / rate)
             time.sleep(max(0.0, began + n / rate - time.monotonic()))
-            saying.append(pool.submit(say, world, n))
+            saying.append(pool.submit(say, world, n, ceil(rate * AGAIN / len(world.bots))))
         for each in saying:
             each.result()
     cores = cores_since(world, before, began)
@@ -274,21 +275,24 @@ def load(report: Report, world: World, rate: float, seconds: float) -> None:
     report.say(f"after the load: {memory / len(world.bots):.1f} MiB each")
 
 
-def say(world: World, n: int) -> None:
-    """The `n`th message: bots take turns, and each bot's contacts."""
+def say(world: World, n: int, contacts: int) -> None:
+    """The `n`th message: bots take turns, and each bot's `contacts`."""
     bot = n % len(world.bots)
-    contact = CONTACT.format(bot * CONTACTS + n // len(world.bots) % CONTACTS)
+    contact = CONTACT.format(bot * contacts + n // len(world.bots) % contacts)
     number, at = NUMBER.format(bot), time.time()
     world.said[world.whatsapp.say(number, contact, f"Tem pão de queijo? #{n}")] = (number, contact, at)
 
 
 def wait_until_settled(world: World, count: int) -> list[tuple[Any, ...]]:
-    """The ledger's rows, once all are delivered or it takes too long."""
-    deadline = time.monotonic() + DRAIN
+    """The ledger's rows, once all are delivered or nothing moves any more."""
+    most, deadline = 0, time.monotonic() + DRAIN
     with world.stack.database.connect("postgres") as connection:
         while True:
             rows = connection.execute(_TURNS).fetchall()
-            if sum(row[3] == "delivered" for row in rows) >= count or time.monotonic() > deadline:
+            delivered = sum(row[3] == "delivered" for row in rows)
+            if delivered > most:
+                most, deadline = delivered, time.monotonic() + DRAIN
+            if delivered >= count or time.monotonic() > deadline:
                 return rows
             time.sleep(1)
 

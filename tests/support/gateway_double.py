@@ -265,8 +265,10 @@ class GatewayDouble:
                     self.wrong.append(f"turn {turn_id} was posted again with another body")
                 return seen
             for member in post.members:
-                if self.messages.setdefault(member.id, turn_id) != turn_id:
+                before = self.messages.get(member.id)
+                if before is not None and before not in post.replaces:
                     self.wrong.append(f"message {member.id} is in two turns")
+                self.messages[member.id] = turn_id
             voices = {member.id for member in post.members if member.type == "voice"}
             if not set(notes) <= voices:
                 self.wrong.append(

@@ -4,6 +4,7 @@ POST /METHOD {"argument": value, …}  →  what the method of `Script` returns,
 GET  /environment                    →  the variables that lead a bot there
 """
 
+import functools
 import inspect
 import typing
 import urllib.error
@@ -19,6 +20,13 @@ _TIMEOUT = 30.0  # seconds
 
 class ScriptFailed(Exception):
     """The server could not do what it was asked; the message is its own."""
+
+
+@functools.cache
+def _form(name: str) -> tuple[inspect.Signature, Any]:
+    """A method's arguments, and what it returns."""
+    method = getattr(Script, name)
+    return inspect.signature(method), typing.get_type_hints(method).get("return", Any)
 
 
 class RemoteWhatsApp:
@@ -37,9 +45,7 @@ class RemoteWhatsApp:
             return msgspec.json.decode(reply.read(), type=dict[str, str])
 
     def __getattr__(self, name: str) -> Any:
-        method = getattr(Script, name)
-        signature = inspect.signature(method)
-        returns = typing.get_type_hints(method).get("return", Any)
+        signature, returns = _form(name)
 
         def call(*positional: Any, **named: Any) -> Any:
             arguments = dict(signature.bind(None, *positional, **named).arguments)
