@@ -218,23 +218,33 @@ def reason(result: Mapping[str, Any]) -> str:
 
 
 def stuck_move(
-    client: str, move: Mapping[str, Any], why: str, why_not_back: str, runs: Mapping[str, Any] | None = None
+    client: str,
+    move: Mapping[str, Any],
+    why: str,
+    why_not_back: str = "",
+    runs: Mapping[str, Any] | None = None,
 ) -> str:
     """What to say of a move that could neither be finished nor be taken back.
 
     Args:
         move: as the API told it last.
+        why_not_back: nothing, where the bot answers and goes nowhere.
         runs: the answer of the order that the bot was given to see it answer, if it came so far.
     """
     old, new = move["fromHost"], move["toHost"]
-    answers = (runs or {}).get("state") == "done"
-    how = f"It runs on {new} and answers." if answers else "It may be silent."
     command = f"playbooks/move-client.yml -e client={client} -e to="
+    if (runs or {}).get("state") == "done":
+        return (
+            f"{client} runs on {new} and answers. What is left of the move broke off: {why_not_back or why}. "
+            f"When {old} can be reached again, run {command}{new} : it removes the old copy there. If {old} "
+            "is down for good, add -e old_host_is_dead=yes (docs/runbooks/move-client.md)"
+        )
     return (
-        f"{client} is between {old} and {new}. {how} The move broke off: {why}. The way back did, too: "
-        f"{why_not_back}. When the host that is named can be reached again, or is mended, run {command}{new} "
-        f"or {command}{old}: it goes on, and exactly one bot runs in the end. If a host is down for good, "
-        "give the other one as `to`, with -e old_host_is_dead=yes (docs/runbooks/move-client.md)"
+        f"{client} is between {old} and {new}, and may be silent. The move broke off: {why}. The way back "
+        f"did, too: {why_not_back}. When the host that is named can be reached again, or is mended, run "
+        f"{command}{new} or {command}{old} : it goes on, and exactly one bot runs in the end. If a host "
+        "is down for good, give the other one as `to`, with -e old_host_is_dead=yes"
+        " (docs/runbooks/move-client.md)"
     )
 
 

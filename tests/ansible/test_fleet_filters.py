@@ -130,12 +130,21 @@ def test_the_line_of_a_move() -> None:
 def test_what_is_said_of_a_move_that_neither_ended_nor_went_back() -> None:
     move = {"fromHost": "bots-1", "toHost": "bots-2"}
     text = filters.stuck_move("aa", move, "Stop the bot: bots-1 cannot be reached", "Turn back: no")
-    assert "aa is between bots-1 and bots-2. It may be silent. The move broke off: Stop the bot: " in text
-    for words in ("client=aa -e to=bots-2 or ", "client=aa -e to=bots-1: it goes on", "old_host_is_dead=yes"):
+    assert "aa is between bots-1 and bots-2, and may be silent. The move broke off: Stop the bot: " in text
+    for words in (
+        "client=aa -e to=bots-2 or ",
+        "client=aa -e to=bots-1 : it goes on",
+        "old_host_is_dead=yes",
+    ):
         assert words in text
-    text = filters.stuck_move("aa", move, "x", "y", {"state": "done"})
-    assert "It runs on bots-2 and answers." in text
     assert "may be silent" in filters.stuck_move("aa", move, "x", "y", {"state": "pending"})
+
+
+def test_what_is_said_of_a_bot_that_answers_though_its_old_copy_is_left() -> None:
+    move = {"fromHost": "bots-1", "toHost": "bots-2"}
+    text = filters.stuck_move("aa", move, "bots-1 cannot be reached", runs={"state": "done"})
+    assert text.startswith("aa runs on bots-2 and answers. What is left of the move broke off: bots-1 cannot")
+    assert "playbooks/move-client.yml -e client=aa -e to=bots-2 : it removes the old copy" in text
 
 
 def test_a_drain_registers_what_was_measured() -> None:

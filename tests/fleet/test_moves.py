@@ -29,6 +29,7 @@ QUESTION = "Qual o horario de funcionamento?"
 BOT = r"python[0-9.]* \S*orbitbot bot"  # the bot itself, not what launches it
 SEED = 20_261_130
 MOVE_TASKS = (12, 48)  # of move-client.yml, from the beginning of the move to its end
+BEFORE_THE_START = ("client : Stop the bot", "Copy session and journal")  # … at the new host
 KILLS = 20  # of a move, in `make test-faults`
 PATIENCE = 90.0  # seconds
 
@@ -266,9 +267,7 @@ def test_a_move_that_is_killed_at_any_task_goes_on(traveller: Traveller) -> None
 
 @pytest.mark.faults
 @pytest.mark.parametrize("cut_off", ["home", "away"])
-@pytest.mark.parametrize(
-    "task", ["client : Stop the bot", "Copy session and journal", "client : Write the bot's settings"]
-)
+@pytest.mark.parametrize("task", [*BEFORE_THE_START, "client : Write the bot's settings"])
 def test_a_host_that_is_cut_off_in_the_middle(traveller: Traveller, cut_off: str, task: str) -> None:
     host = getattr(traveller, cut_off)
     broken = stop_at(
@@ -279,7 +278,18 @@ def test_a_host_that_is_cut_off_in_the_middle(traveller: Traveller, cut_off: str
         client=traveller.client,
         to=traveller.away,
     )
+    if cut_off == "away" and task in BEFORE_THE_START:
+        assert len(traveller.at(traveller.home)) == 1, "it did not go back by itself"
     traveller.site.fleet.heal()
+    said = " ".join(broken.output.split())
+    assert broken.status != 0
+    assert f"{host} cannot be reached" in said, said
+    assert f"playbooks/move-client.yml -e client={traveller.client} -e to=" in said, said
+    silent = (cut_off == "home") == (task in BEFORE_THE_START)
+    words = (
+        "is between " if silent else f"runs on {traveller.home if cut_off == 'away' else traveller.away} and"
+    )
+    assert f"{traveller.client} {words}" in said, said
     wait_for(lambda: traveller.site.fleet.status(host) == "running", "the host again", PATIENCE)
     done = traveller.move(traveller.away)
     assert done.status == 0, f"{broken.output}\n{done.output}"
@@ -398,17 +408,22 @@ def test_a_runbook_is_followed_word_by_word(traveller: Traveller, page: str) -> 
 
 @pytest.mark.faults
 def test_many_clients_in_one_run(site: Site, tmp_path: Path) -> None:
-    clients = [f"many-{number}" for number in range(8)]
+    clients = [f"many-{number}" for number in range(4)]
     path = tmp_path / "clients.toml"
     path.write_text("".join(f'[[clients]]\nid = "{each}"\nchannel = "simulator"\n' for each in clients))
+    broken = "/etc/supervisor/conf.d/orbitbot-bot-broken.conf"
     try:
+        # Somebody's broken file keeps nobody from being added.
+        site.fleet.ssh("bots-1", f"printf '[program:bot-broken]\\nuser=nobody-has-this-name\\n' >{broken}")
         added = site.play("add-client", clients_file=str(path)).require_success()
         assert "of the clients run there" in added.output
+        assert site.fleet.ssh("bots-1", f"ls {broken}*").strip() == f"{broken}.broken"
         site.play("add-client", clients_file=str(path)).require_success().require_changes(0)
         site.play("add-client", client=clients[0]).require_success().require_changes(0)
         refused = site.play("add-client", client="one-too-many", client_host_bots=2)
         assert "no host takes another bot" in " ".join(refused.output.split())
     finally:
+        site.fleet.ssh("bots-1", f"rm -f {broken}*")
         for each in clients:
             site.play("remove-client", client=each, purge=True).require_success()
 
