@@ -10,6 +10,7 @@ import msgspec
 
 from orbitbot.bot.http import Http, Reply
 from orbitbot.contracts.auth import TokenRequest, TokenResponse
+from orbitbot.contracts.bot import GENERATION_HEADER
 from orbitbot.contracts.clients import CredentialCreated
 from orbitbot.foundation.errors import SettingsError
 
@@ -25,13 +26,22 @@ class TokenRefused(Exception):
 
 
 class AccessTokens:
-    """Gives a valid token, and asks for a new one only when it must."""
+    """Gives a valid token, and asks for a new one only when it must.
+
+    Args:
+        generation: of the lease that this process runs on.
+    """
 
     def __init__(
-        self, http: Http, credential_file: Path, monotonic: Callable[[], float] = time.monotonic
+        self,
+        http: Http,
+        credential_file: Path,
+        generation: int = 0,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
         self._credential_file = credential_file
+        self._generation = str(generation)
         self._monotonic = monotonic
         self._token = ""
         self._renew_at = 0.0
@@ -66,7 +76,7 @@ class AccessTokens:
         reply = await self._http.request(
             "POST",
             "/api/auth/token",
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", GENERATION_HEADER: self._generation},
             body=msgspec.json.encode(request),
         )
         if reply.status != 200:  # noqa: PLR2004

@@ -240,13 +240,17 @@ class GatewayClient:
                 token = await self._tokens.get()
                 reply = await self._send(method, path, token, headers, body(), read_timeout=read_timeout)
         except TokenRefused as error:
+            self._refuse_superseded(error.reply)
             raise GatewayAway(str(error), retry_after=error.reply.retry_after) from error
         except (Unreachable, SettingsError) as error:
             raise GatewayAway(error.detail) from error
+        self._refuse_superseded(reply)
+        return _checked(reply)
+
+    def _refuse_superseded(self, reply: Reply) -> None:
         if reply.status == Superseded.status and _problem(reply) == Superseded.problem:
             self._on_superseded()
             raise GatewayAway(Superseded.title)
-        return _checked(reply)
 
     async def _send(
         self,

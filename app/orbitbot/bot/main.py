@@ -118,7 +118,7 @@ class Bot:
         notifier = Notifier(journal, channel)
         gateway = GatewayClient(
             http,
-            AccessTokens(http, Path(settings.credential_file)),
+            AccessTokens(http, Path(settings.credential_file), settings.generation),
             media,
             client_id=settings.client_id,
             retry_ceiling=ceiling,

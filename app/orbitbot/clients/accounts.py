@@ -74,12 +74,16 @@ class Accounts:
         """Held around a password's verification: checks of a limit inside it cannot be outrun."""
         return self._hashing
 
-    async def exchange(self, given: TokenRequest) -> TokenResponse:
+    async def exchange(self, given: TokenRequest, generation: int | None = None) -> TokenResponse:
         """A token for a right password or credential.
+
+        Args:
+            generation: that a bot shows; None where the caller shows none.
 
         Raises:
             Unauthenticated: it is not right; the answer does not tell what is wrong with it.
             InvalidInput: a field the grant needs is missing or far too long.
+            Superseded: the credential was this bot's, and its lease has gone to another host.
         """
         needed = (
             ("username", "password") if given.grant_type == "password" else ("client_id", "client_secret")
@@ -89,7 +93,7 @@ class Accounts:
                 raise InvalidInput(field, f"must have 1 to {MAX_INPUT} characters")
         if given.grant_type == "password":
             return await self._by_password(given.username, given.password)
-        return await self._by_credential(given.client_id, given.client_secret)
+        return await self._by_credential(given.client_id, given.client_secret, generation)
 
     async def _by_password(self, name: str, password: str) -> TokenResponse:
         found = None
@@ -113,7 +117,7 @@ class Accounts:
         )
         return TokenResponse(access_token=token, expires_in=USER_LIFETIME, scope="operator")
 
-    async def _by_credential(self, credential_id: str, secret: str) -> TokenResponse:
+    async def _by_credential(self, credential_id: str, secret: str, generation: int | None) -> TokenResponse:
         refused = Unauthenticated("credential id or secret is wrong, or the credential was revoked")
         kind, client_id, *_ = [*credential_id.split("."), "", ""]
         try:
@@ -125,12 +129,13 @@ class Accounts:
         async with self._database.client(client_id) as connection:
             credential = await store.read_credential(connection, credential_id)
         stored = credential.secret_hash if credential else ""
-        if (
-            not hmac.compare_digest(stored, hash_secret(secret))
-            or credential is None
-            or credential.revoked
-            or credential.client_state == "removed"
-        ):
+        right = hmac.compare_digest(stored, hash_secret(secret))
+        if not right or credential is None or credential.client_state == "removed":
+            raise refused
+        if credential.revoked:
+            # The bot of a host that was taken for dead had it, and has to learn that it ends.
+            if kind == "bot" and generation is not None:
+                _refuse_earlier(generation, credential.generation)
             raise refused
         subject, scope, lifetime = _KINDS[credential.kind]
         token = self._signer.sign(
@@ -168,10 +173,8 @@ class Accounts:
             self._standing[key] = standing
         if standing.version is None or standing.version != principal.version:
             raise Unauthenticated("the token was revoked")
-        if generation is not None and generation < standing.generation:
-            raise Superseded(
-                f"generation {generation} has ended: {standing.generation} is in force, on another host"
-            )
+        if generation is not None:
+            _refuse_earlier(generation, standing.generation)
 
     def forget(self) -> None:
         """Look everything up again: something was revoked through this very process."""
@@ -189,3 +192,8 @@ class Accounts:
         if credential is None or credential.revoked or credential.client_state == "removed":
             return None, 0
         return credential.token_version, credential.generation
+
+
+def _refuse_earlier(generation: int, in_force: int) -> None:
+    if generation < in_force:
+        raise Superseded(f"generation {generation} has ended: {in_force} is in force, on another host")

@@ -109,7 +109,7 @@ class AccessMiddleware(ASGIMiddleware):
         if kind.lower() != "bearer" or len(values) > 1:
             raise Unauthenticated("the Authorization header must be 'Bearer TOKEN', once")
         principal = self._verifier.verify(token.strip())
-        await self._accounts.check(principal, _generation(scope) if "bot" in principal.scopes else None)
+        await self._accounts.check(principal, shown_generation(scope) if "bot" in principal.scopes else None)
         return principal
 
     async def _count(
@@ -121,7 +121,7 @@ class AccessMiddleware(ASGIMiddleware):
         return None if policy is None else await self._limiter.hit(policy, principal.subject)
 
 
-def _generation(scope: Scope) -> int | None:
+def shown_generation(scope: Scope) -> int | None:
     """What a bot shows of its lease; None where it shows nothing, as those of a single host need not."""
     for name, value in scope["headers"]:
         if name == _GENERATION:

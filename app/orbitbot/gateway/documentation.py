@@ -108,7 +108,10 @@ _PROBLEMS_OF: Final = {
         "415": "The content is not audio.",
         "422": "The voice note cannot be decoded.",
     },
-    "/api/auth/token": {"415": "The body is not JSON."},
+    "/api/auth/token": {
+        "409": "The bot's client has gone to another host: it ends.",
+        "415": "The body is not JSON.",
+    },
 }
 _INTRODUCTION: Final = """
 Get an access token from `POST /api/auth/token` and send it as `Authorization: Bearer TOKEN`.

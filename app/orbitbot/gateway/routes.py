@@ -24,7 +24,7 @@ from orbitbot.foundation.forms import MAX_MULTIPART, read_multipart
 from orbitbot.foundation.names import check_client_id
 from orbitbot.foundation.text import check_strings
 from orbitbot.foundation.web import COUNTS_FAILURES, PROBLEM_MEDIA_TYPE, AnyRequest, require
-from orbitbot.gateway.access import Policies
+from orbitbot.gateway.access import Policies, shown_generation
 from orbitbot.gateway.audio_length import audio_seconds
 from orbitbot.gateway.limits import Limiter
 from orbitbot.gateway.posts import AUDIO, MAX_TEXT, make_job, read_post, turn_id
@@ -61,7 +61,7 @@ async def token(
     try:
         given = await read_json(request, TokenRequest)
         if given.grant_type == "client_credentials":
-            return await accounts.exchange(given)
+            return await accounts.exchange(given, shown_generation(request.scope))
         async with accounts.hashing:
             (await limiter.look(policies.wrong_passwords, address)).enforce()
             try:

@@ -136,6 +136,26 @@ def test_a_move_goes_on_where_it_was_interrupted(gateway: Gateways, placed: Clie
     assert begin(gateway, placed.id, "h2").json()["id"] == 0
 
 
+def test_a_bot_whose_host_was_taken_for_dead_learns_that_it_ends(gateway: Gateways, placed: Client) -> None:
+    """Its credential is revoked, and with it no token tells it; who has not got the secret learns nothing."""
+    held = placed.bot_credential
+
+    def ask(generation: str | None, secret: str = held.secret) -> Any:
+        body = {"grant_type": "client_credentials", "client_id": held.credential_id, "client_secret": secret}
+        headers = {} if generation is None else {"OrbitBot-Generation": generation}
+        return gateway.http().post("/api/auth/token", json=body, headers=headers)
+
+    ask("1").raise_for_status()
+    move = begin(gateway, placed.id, "h2", oldHostIsDead=True).json()
+    raise_generation(gateway, move)
+    made = {"kind": "bot", "revokeEarlier": True}
+    gateway.operator().post(f"/api/clients/{placed.id}/credentials", json=made).raise_for_status()
+    assert problem_of(ask("1"), 409)["type"].endswith(":superseded")
+    problem_of(ask("2"), 401)
+    problem_of(ask(None), 401)
+    problem_of(ask("1", "not this one"), 401)
+
+
 def test_a_move_turns_back_to_where_the_data_are(gateway: Gateways, placed: Client) -> None:
     move = begin(gateway, placed.id, "h2").json()
     raise_generation(gateway, move)
