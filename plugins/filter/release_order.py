@@ -41,25 +41,36 @@ def rollback_target(hostvars: Mapping[str, Any], hosts: Sequence[str], wanted: s
     told = {host: hostvars[host]["release_on_host"] for host in hosts if "release_on_host" in hostvars[host]}
     if not told:
         return {"release": "", "problem": "no host could be asked"}
+    everywhere = set.intersection(*(set(each["releases"]) for each in told.values()))
     if wanted:
         target = wanted
     else:
         befores = {each["previous"] for each in told.values()}
+        currents = {each["current"] or "none" for each in told.values()}
+        common = set().union(*(_earlier(each, everywhere) for each in told.values()))
+        if befores == {""} or (len(currents) == 1 and not common):
+            return _no(f"{', '.join(sorted(currents))} is the oldest release that every host has")
         if len(befores) > 1:
             shown = "; ".join(f"{host} {each['previous'] or 'none'}" for host, each in told.items())
             return _no(f"the hosts have different releases before their present ones ({shown}): name one")
         (target,) = befores
-        if not target:
-            currents = ", ".join(sorted({each["current"] or "none" for each in told.values()}))
-            return _no(f"{currents} is the oldest release here: there is none before it")
     lacking = [host for host, each in told.items() if target not in each["releases"]]
     if lacking:
-        everywhere = set.intersection(*(set(each["releases"]) for each in told.values()))
         return _no(
             f"{', '.join(lacking)} {'has' if len(lacking) == 1 else 'have'} no release {target};"
             f" on every host there are: {', '.join(sorted(everywhere)) or 'none'}"
         )
     return {"release": target, "problem": ""}
+
+
+def _earlier(told: Mapping[str, Any], everywhere: set[str]) -> set[str]:
+    """The releases that a host had before its present one, of those that every host still has.
+
+    Hosts prune differently: one keeps an old release because a bot still runs from it.
+    """
+    activated = list(told["activated"])
+    place = activated.index(told["current"]) if told["current"] in activated else 0
+    return set(activated[:place]) & everywhere
 
 
 def _no(problem: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ import re
 import subprocess
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ POLL_INTERVAL = 0.1  # seconds
 REQUEST_TIMEOUT = 5.0  # seconds
 RELOAD_TIMEOUT = 15.0  # seconds until nginx must serve the other slot
 RELOAD_PROOFS = 3  # answers in a row that must come from the other slot
-SETTLE_SECONDS = (
-    3.0  # for nginx's old workers to end, and for the old slot; what takes longer goes on by itself
-)
+# What takes longer goes on by itself: a bot's stream keeps an old worker of nginx as long as its slot runs.
+NGINX_SETTLE_SECONDS = 1.0  # for nginx's old workers to end
+SLOT_SETTLE_SECONDS = 3.0  # for the old slots to end
 CLOCK_SLACK = 2.0  # seconds; the kernel tells the time of boot in whole ones
 _ACTIVE = re.compile(r"^# Active slot: ([ab])$", re.MULTILINE)
 
@@ -292,25 +292,32 @@ class Slots:
         self._lead_to(slot)
         self._record()
 
-    def retire(self) -> None:
-        """Tell the idle slot to finish what it has begun and to end; it does so by itself."""
-        slot = active_slot(self._name)
-        if not slot:
-            return
-        idle = other(slot)
-        running = self._supervised(idle).state() not in ("", "STOPPING", *STOPPED)
-        if not running and not self._program(idle).exists() and not self._before.exists():
-            self._forget(idle)
-            return
-        self.actions.append(f"retire slot {idle} of {self._name}")
-        if self.check_mode:
-            return
-        self._nginx.settle(SETTLE_SECONDS)
+    def idle(self) -> str:
+        """The slot beside the active one, where it runs or is still meant to; else empty."""
+        if not (active := active_slot(self._name)):
+            return ""
+        slot = other(active)
+        running = self._supervised(slot).state() not in ("", "STOPPING", *STOPPED)
+        return slot if running or self._program(slot).exists() or self._before.exists() else ""
+
+    def begin_to_end(self, slot: str) -> None:
+        """Tell a slot to finish what it has begun and to end, by itself and for good."""
         self._before.unlink(missing_ok=True)
-        self._program(idle).unlink(missing_ok=True)
-        self._supervised(idle).begin_to_stop()
-        _wait(lambda: self._supervised(idle).state() in ("", *STOPPED), SETTLE_SECONDS)
-        self._forget(idle)
+        self._program(slot).unlink(missing_ok=True)
+        self._supervised(slot).begin_to_stop()
+
+    def has_ended(self, slot: str) -> bool:
+        """Whether a slot runs no more."""
+        return self._supervised(slot).state() in ("", *STOPPED)
+
+    def forget(self) -> None:
+        """Have supervisor forget the idle slot, once it has ended."""
+        if active := active_slot(self._name):
+            self._forget(other(active))
+
+    def retire(self) -> None:
+        """See the function `retire`."""
+        retire([self])
 
     def go_back(self) -> None:
         """Have nginx pass to the slot that it passed to before, and retire this one.
@@ -420,6 +427,22 @@ class Slots:
             and not self._program(slot).exists()
         ):
             self.rpc.removeProcessGroup(f"orbitbot-{self._name}-{slot}")
+
+
+def retire(services: Sequence[Slots]) -> None:
+    """Tell the idle slots of a host's services to finish and to end, and wait a moment for all of them."""
+    ending = [(each, slot) for each in services if (slot := each.idle())]
+    for each, slot in ending:
+        each.actions.append(f"retire slot {slot} of {each.service.name}")
+    if any(each.check_mode for each in services):
+        return
+    if ending:
+        Nginx().settle(NGINX_SETTLE_SECONDS)
+    for each, slot in ending:
+        each.begin_to_end(slot)
+    _wait(lambda: all(each.has_ended(slot) for each, slot in ending), SLOT_SETTLE_SECONDS)
+    for each in services:
+        each.forget()
 
 
 def _failing(told: dict[str, Any]) -> str:

@@ -44,6 +44,11 @@ previous:
   description: The one before it; empty at the oldest.
   type: str
   returned: always
+activated:
+  description: The releases that were made current and are still there, the oldest first.
+  type: list
+  elements: str
+  returned: always
 releases:
   description: What is known of every complete release, by name.
   type: dict
@@ -87,6 +92,7 @@ def main() -> None:
         changed=changed or bool(outdated),
         current=wanted if module.check_mode and wanted else releases.current,
         previous=releases.previous,
+        activated=releases.activated,
         releases=releases.complete(),
         removed=outdated,
     )

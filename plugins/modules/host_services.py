@@ -68,6 +68,7 @@ from ansible.module_utils.slots import (  # noqa: E402
     SlotError,
     Slots,
     active_slot,
+    retire,
     text_of,
 )
 from ansible.module_utils.supervisor_rpc import SupervisorError, connect  # noqa: E402
@@ -101,14 +102,13 @@ def recorded(root: Path, name: str, release: str) -> Service:
     return Service.read(path)
 
 
-def roll(slots: list[Slots], *, retire: bool) -> None:
+def roll(slots: list[Slots], *, then_retire: bool) -> None:
     """Start all, then switch all; where one does not come up, all stay as they were."""
     with ThreadPoolExecutor(len(slots) or 1) as pool:
         futures = [pool.submit(each.start) for each in slots]
     errors = [future.exception() for future in futures]
     if any(errors):
-        for each in slots:
-            each.retire()
+        retire(slots)
         raise SlotError("; ".join(str(error) for error in errors if error))
     try:
         for each, future in zip(slots, futures, strict=True):
@@ -116,11 +116,10 @@ def roll(slots: list[Slots], *, retire: bool) -> None:
     except SlotError:
         for each in slots:
             each.go_back()
-            each.retire()
+        retire(slots)
         raise
-    if retire:
-        for each in slots:
-            each.retire()
+    if then_retire:
+        retire(slots)
 
 
 def main() -> None:
@@ -143,11 +142,11 @@ def main() -> None:
             service = recorded(Path(module.params["root"]), name, release or runs)
             slots.append(Slots(connect(module.params["socket"]), service, check_mode=module.check_mode))
         if state == "release":
-            roll(slots, retire=module.params["retire"])
-        for each in slots:
-            if state == "retired":
-                each.retire()
-            elif state == "back":
+            roll(slots, then_retire=module.params["retire"])
+        elif state == "retired":
+            retire(slots)
+        else:
+            for each in slots:
                 each.go_back()
     except OSError as error:
         module.fail_json(msg=f"supervisor does not answer: {error}")

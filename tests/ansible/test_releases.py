@@ -59,7 +59,14 @@ def test_five_stay_and_what_is_in_use_never_goes(tmp_path: Path, monkeypatch: py
 def told(current: str, previous: str, **migrations: list[str]) -> dict[str, Any]:
     """What the module `host_releases` tells of a host whose releases have these migrations."""
     known = {name: {"migrations": each} for name, each in migrations.items()}
-    return {"release_on_host": {"current": current, "previous": previous, "releases": known}}
+    return {
+        "release_on_host": {
+            "current": current,
+            "previous": previous,
+            "activated": list(migrations),
+            "releases": known,
+        }
+    }
 
 
 FIRST = ["0001_pre_a.sql"]
@@ -82,9 +89,18 @@ def test_a_rollback_goes_to_the_release_before_or_says_why_not() -> None:
     missing = filters.rollback_target(hosts, hosts, "r0")["problem"]
     assert missing == "one, two have no release r0; on every host there are: r1, r2"
     oldest = {"one": told("r1", "", r1=[])}
-    assert filters.rollback_target(oldest, oldest, "")["problem"].startswith("r1 is the oldest release here")
+    assert filters.rollback_target(oldest, oldest, "")["problem"].startswith("r1 is the oldest release")
     half = hosts | {"three": told("r1", "", r1=[])}
     assert "three none): name one" in filters.rollback_target(half, half, "")["problem"]
+
+
+def test_hosts_that_have_pruned_differently_have_the_same_oldest_release() -> None:
+    """A bot host keeps r1, which its bots run from, and has pruned r2 for it; the others have pruned r1."""
+    hosts = {"bots": told("r4", "r3", r1=[], r3=[], r4=[]), "one": told("r4", "r3", r2=[], r3=[], r4=[])}
+    assert filters.rollback_target(hosts, hosts, "")["release"] == "r3"
+    at_r3 = {"bots": told("r3", "r1", r1=[], r3=[], r4=[]), "one": told("r3", "r2", r2=[], r3=[], r4=[])}
+    refused = filters.rollback_target(at_r3, at_r3, "")["problem"]
+    assert refused == "r3 is the oldest release that every host has"
 
 
 def test_a_release_that_does_not_know_an_applied_post_is_refused() -> None:
