@@ -17,13 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from tests.ansible.conftest import REPOSITORY
 from tests.fleet.conftest import fleet_name
 from tests.fleet.site import HOSTS, PACKAGES, Site
-from tests.fleet.test_deploy import GATEWAY, Project, errors, load, make_project
+from tests.fleet.test_deploy import GATEWAY, Project, checkout, errors, load, make_project
 from tests.hosts.fleet import Fleet
 from tests.hosts.launch import launch, remove
 from tests.hosts.plan import FleetRequest
@@ -33,12 +34,28 @@ from tests.load.report import Report, median
 ROUNDS: Final = 3
 HOST_GOAL: Final = 10.0  # seconds
 _BANNER: Final = re.compile(r"^PLAY \[(.*?)\]|^PLAY RECAP")
+_TASK: Final = re.compile(r"^(?:TASK|RUNNING HANDLER) \[(.*?)\]")
 _HOST: Final = re.compile(r"^(?:ok|changed): \[([a-z0-9-]+)\]")
 TURNS: Final = ("Activate the release, host by host", "Return, host by host")
 
 
-def timed(site: Site, playbook: str, **values: str) -> dict[str, float]:
-    """Run a playbook; seconds that each server's turn took.
+@dataclass
+class Turn:
+    """One host's turn: its seconds, and those of its tasks.
+
+    A task's banner comes with its first result, so the time before it is the task's own.
+    """
+
+    seconds: float = 0.0
+    tasks: dict[str, float] = field(default_factory=dict)
+
+    def add(self, task: str, seconds: float) -> None:
+        """Count time for a task."""
+        self.tasks[task] = round(self.tasks.get(task, 0.0) + seconds, 2)
+
+
+def timed(site: Site, playbook: str, **values: str) -> dict[str, Turn]:
+    """Run a playbook; each server's turn.
 
     Raises:
         RuntimeError: it failed.
@@ -47,18 +64,26 @@ def timed(site: Site, playbook: str, **values: str) -> dict[str, float]:
         site.command(playbook, **values), cwd=REPOSITORY, env=site.environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
-    found: dict[str, float] = {}
-    output, play, host, began = [], "", "", 0.0
+    found: dict[str, Turn] = {}
+    output, play, task, turn, host = [], "", "", Turn(), ""
+    began = since = 0.0
     with process:
         assert process.stdout is not None
         for line in process.stdout:
             output.append(line)
+            now = time.monotonic()
             if banner := _BANNER.match(line):
+                turn.add(task, now - since)
                 if host and play in TURNS:
-                    found[host] = time.monotonic() - began
-                play, host, began = banner[1] or "", "", time.monotonic()
-            elif (named := _HOST.match(line)) and not host:
-                host = named[1]
+                    turn.seconds = now - began
+                    found[host] = turn
+                play, task, turn, host, began, since = banner[1] or "", "", Turn(), "", now, now
+            elif named := _TASK.match(line):
+                task = named[1]
+                turn.add(task, now - since)
+                since = now
+            elif (acted := _HOST.match(line)) and not host:
+                host = acted[1]
     if process.returncode != 0:
         raise RuntimeError("".join(output)[-6000:])
     return found
@@ -72,17 +97,19 @@ def measure(site: Site, project: Project, report: Report, rounds: int) -> None:
     for number in range(rounds):
         for side in ("deploy", "rollback"):
             name = "first deploy" if (side, number) == ("deploy", 0) else side
-            values = {"version": tag, "release_project": str(project.folder)} if side == "deploy" else {}
+            values = {"version": tag} if side == "deploy" else {}
             before = sum(errors(site, host) for host in site.group("gateway"))
-            with load(site, check=False) as posts:
-                hosts = timed(site, side, **values)
+            with load(site, check=False) as posts, checkout(site, project):
+                turns = timed(site, side, **values)
             failures = len(posts.failed) + sum(errors(site, host) for host in site.group("gateway")) - before
             failed += failures
+            hosts = {host: round(turn.seconds, 2) for host, turn in turns.items()}
             seconds[name] += hosts.values()
             latencies = sorted(each.seconds for each in posts.posted)
             report.sample(
                 name,
-                hosts={host: round(each, 2) for host, each in hosts.items()},
+                hosts=hosts,
+                tasks={host: turn.tasks for host, turn in turns.items()},
                 messages=len(posts.posted),
                 failed=failures,
                 repeated=len(posts.repeated),
