@@ -35,7 +35,7 @@ from pathlib import Path
 import pytest
 
 from tests.fleet.ground import Ground
-from tests.fleet.site import HOSTS, KEEP, PACKAGES, Site
+from tests.fleet.site import ALONE, HOSTS, KEEP, PACKAGES, Site
 from tests.hosts import doctor
 from tests.hosts.fleet import Fleet
 from tests.hosts.launch import launch, remove
@@ -114,6 +114,27 @@ def made_site(store: Store) -> Iterator[tuple[Site, dict[str, object]]]:
         made = Site(Fleet.load(store, name))
         made.prepare()
         yield made, made.state()
+    finally:
+        if not keep:
+            remove(store, name)
+
+
+@pytest.fixture(scope="session")
+def alone(store: Store) -> Iterator[Site]:
+    """One host that serves everything, with a client, and one that is there for backups alone.
+
+    ORBITBOT_KEEP_FLEET=1 takes a kept fleet, and keeps it.
+    """
+    name = fleet_name("alone")
+    keep = os.environ.get(KEEP) == "1"
+    if not (keep and name in {plan.name for plan in store.plans()}):
+        remove(store, name)
+        launch(FleetRequest(name=name, hosts=ALONE, packages=PACKAGES), store)
+    try:
+        made = Site(Fleet.load(store, name))
+        made.play("site").require_success()
+        made.add_clients()
+        yield made
     finally:
         if not keep:
             remove(store, name)

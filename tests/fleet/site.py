@@ -32,6 +32,14 @@ HOSTS: Final = (
     HostRequest("speech-1", ("speech", "backup")),
     HostRequest("database-1", ("database", "cache", "monitoring")),
 )
+# One that does everything but keep the backups.
+ALONE: Final = (
+    HostRequest(
+        "everything-1",
+        ("control", "gateway", "ai", "bots", "speech", "database", "cache", "monitoring"),
+    ),
+    HostRequest("backup-1", ("backup",)),
+)
 # What the roles would install with apt: a fleet stands on a layer that has it, made once and kept.
 PACKAGES: Final = (
     "bubblewrap",

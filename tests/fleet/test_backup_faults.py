@@ -35,6 +35,7 @@ DATABASE, REPOSITORY = "database-1", "backup-1"
 CONTACT = "5511900000077"
 QUESTION = "Qual o horario de funcionamento?"
 DAY = 86_400
+ARCHIVED_AFTER = 60 + 5  # seconds: the archive's time-out, and what it takes to ship a segment
 # `fill` makes a snapshot for each of the last forty days, `list` prints when each was made.
 RESTIC = """
 import json, sys, time
@@ -293,6 +294,34 @@ def test_the_logical_dump_is_the_second_way_back(site: Site, backups: Backups) -
     assert "at the last dump" in run.output
     assert backups.sql("SELECT count(*) FROM turns") == rows
     assert int(backups.sql("SELECT count(*) FROM exchanges")) > 0
+    assert site.say("padaria", QUESTION, CONTACT)
+
+
+def test_a_database_whose_disk_is_lost_comes_back_but_for_a_minute(site: Site, backups: Backups) -> None:
+    """What no bot knows of is lost, a minute of it at most; what bots had finished they tell again."""
+    backups.sql("CREATE TABLE ticks (at timestamptz NOT NULL)")
+    tick = "INSERT INTO ticks VALUES (clock_timestamp()); SELECT pg_sleep(1)"
+    ticking = f'for n in {{1..90}}; do echo "{tick};"; done | runuser -u postgres -- psql -qAt -d orbitbot'
+    backups.on(DATABASE, f"cd / && {ticking}", 150)
+    assert site.say("padaria", QUESTION, CONTACT)
+    finished = backups.turns()
+    last = float(backups.sql("SELECT extract(epoch FROM max(at)) FROM ticks"))
+    backups.on(
+        DATABASE,
+        "systemctl kill --signal=QUIT postgresql@15-main; pg_dropcluster --stop 15 main",
+        120,
+    )
+
+    lost = site.play("site")
+    assert lost.status != 0
+    assert "Have the repository know the database" in lost.output
+    site.play("restore", to="latest").require_success()
+    site.play("site").require_success()
+
+    found = float(backups.sql("SELECT extract(epoch FROM max(at)) FROM ticks"))
+    assert last - found <= ARCHIVED_AFTER
+    wait_for(lambda: backups.turns() == finished, "told again", TOLD_AGAIN)
+    backups.sql("DROP TABLE ticks")
     assert site.say("padaria", QUESTION, CONTACT)
 
 
