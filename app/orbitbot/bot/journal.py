@@ -83,6 +83,7 @@ class Journal(JournalChanges):
         """
         self._now = now
         self._on_trouble = on_trouble
+        self._early_receipts = {}
         self.trouble = ""
         with self._translated():
             self._db = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)

@@ -23,6 +23,7 @@ from orbitbot.contracts.reports import (
     TakenOver,
 )
 
+EARLY_RECEIPTS: Final = 200  # that are kept in mind: a phone may be quicker than the answer to the send
 INTERRUPTIBLE: Final = ("fixed", "answered")  # states of a turn of whose answer nothing has left
 
 SendState = Literal["waiting", "sending", "sent", "failed"]
@@ -43,6 +44,7 @@ class JournalChanges(ABC):
 
     _db: sqlite3.Connection
     _now: Callable[[], float]
+    _early_receipts: dict[str, Literal["delivered", "read"]]  # of messages that may yet be marked as sent
 
     @abstractmethod
     def _transaction(self) -> AbstractContextManager[None]: ...
@@ -314,6 +316,8 @@ class JournalChanges(ABC):
                     message_id=message_id,
                 )
             )
+            if early := self._early_receipts.pop(message_id, None):
+                self._queue(Receipt(message_ids=[message_id], state=early, at=now))
 
     def note_receipt(self, message_ids: Sequence[str], state: Literal["delivered", "read"]) -> bool:
         """A contact's phone has messages, or they were read. False if none of them is of the API's."""
@@ -321,6 +325,10 @@ class JournalChanges(ABC):
         if known:
             with self._transaction():
                 self._queue(Receipt(message_ids=known, state=state, at=self._now()))
+        for each in set(message_ids) - set(known):
+            self._early_receipts[each] = state
+        while len(self._early_receipts) > EARLY_RECEIPTS:
+            del self._early_receipts[next(iter(self._early_receipts))]
         return bool(known)
 
     def undelivered(self) -> int:
