@@ -27,8 +27,10 @@ MAX_REASON = 1000  # characters
 GENERATION_HEADER = "OrbitBot-Generation"
 
 
-class BotStatus(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+class BotStatus(msgspec.Struct, rename="camel"):
     """Sent at every change of state, and every 15 s as a sign of life.
+
+    What a gateway does not know of it is passed over: after a rollback the bots may be of a later release.
 
     Attributes:
         until: Unix time in seconds at which the state is expected to end: of `restricted` and `banned`.
