@@ -383,7 +383,8 @@ def test_a_drain_with_one_that_does_not_start_elsewhere(traveller: Traveller) ->
         assert f"{traveller.client} NOT MOVED" in said
         assert f"playbooks/move-client.yml -e client={traveller.client} -e to=HOST" in said
         assert len(traveller.at(traveller.home)) == 1
-        fleet.ssh(traveller.away, f"rm -r {blocked}")
+        gone = fleet.ssh(traveller.away, f"ls {blocked} 2>/dev/null || echo gone").strip()
+        assert gone == "gone", "what was made at the new host is still there"
         site.play("drain-host", host=traveller.home).require_success()
         traveller.assert_runs_only_at(traveller.away)
     finally:
