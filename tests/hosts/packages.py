@@ -6,6 +6,7 @@ build of images, and nothing from outside this machine gets at it. It stops with
 
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ PORT = 13142  # not 3142: there a machine's own apt-cacher-ng may listen on ever
 PROGRAM = Path("/usr/sbin/apt-cacher-ng")
 
 _START_TIMEOUT = 10.0  # seconds
+_EXEC = 0.5  # seconds; while the kernel puts a program in place, its process has no command line to know it by
 _STOP_TIMEOUT = 20.0  # seconds
 _LOCK = "packages"
 _USERS = "packages-users"
@@ -76,7 +78,9 @@ class PackageCache:
 
         def answers() -> bool:
             if not self._processes():
-                raise HostsError(f"{PROGRAM} ended; see {log}")
+                time.sleep(_EXEC)
+                if not self._processes():
+                    raise HostsError(f"{PROGRAM} ended; see {log}")
             return _accepts(address)
 
         wait_until(answers, f"the package cache on {address}:{PORT}", _START_TIMEOUT)
