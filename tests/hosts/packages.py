@@ -21,7 +21,7 @@ PORT = 13142  # not 3142: there a machine's own apt-cacher-ng may listen on ever
 PROGRAM = Path("/usr/sbin/apt-cacher-ng")
 
 _START_TIMEOUT = 10.0  # seconds
-_EXEC = 0.5  # seconds; while the kernel puts a program in place, its process has no command line to know it by
+_EXEC = 0.5  # seconds: a program that is just being put in place has no command line to know it by
 _STOP_TIMEOUT = 20.0  # seconds
 _LOCK = "packages"
 _USERS = "packages-users"
