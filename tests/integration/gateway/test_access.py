@@ -79,6 +79,7 @@ ALLOWED = {
         ("DELETE", "/api/clients/{client_id}/contacts/{contact}/pause"),
         ("GET", "/api/clients/{client_id}/pauses"),
         ("GET", "/api/clients/{client_id}/events"),
+        ("GET", "/api/clients/{client_id}/admin-commands"),
         ("GET", "/api/clients/{client_id}/spending"),
         ("POST", "/api/clients/{client_id}/test-chat"),
         ("GET", "/api/clients/{client_id}/question-sets"),

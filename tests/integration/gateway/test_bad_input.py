@@ -58,7 +58,6 @@ def test_malformed_json(client: Client, body: bytes) -> None:
         ({"members": [{**MEMBER, "text": 5}]}, "members[0].text"),
         ({"members": [MEMBER, MEMBER]}, "members"),
         ({"members": [{**MEMBER, "id": f"m{n}"} for n in range(101)]}, "members"),
-        ({"members": [{**MEMBER, "type": "voice"}]}, "members"),
         ({"members": [{**MEMBER, "text": ""}], "message": ""}, "members"),
         ({"members": [], "message": ""}, "message"),
         ({"message": "a\0b"}, "message"),
@@ -154,6 +153,12 @@ def test_voice_notes_that_belong_to_nobody(client: Client) -> None:
     problem_of(client.bot.post(path, files=twice, headers={"Idempotency-Key": "k"}), 400)
     many = [payload, *((f"p{n}", ("a", b"x")) for n in range(200))]
     problem_of(client.bot.post(path, files=many, headers={"Idempotency-Key": "k"}), 400)
+
+
+def test_a_voice_note_that_the_bot_could_not_keep_is_one_in_which_nothing_is_heard(client: Client) -> None:
+    """Whatever the bot tells beside it: that it was a file with sound, what it replied to."""
+    lost = GOOD | {"message": "", "members": [{**MEMBER, "type": "voice", "text": "[sent an audio file]"}]}
+    assert "hear" in answer_of(post(client, lost)).response
 
 
 def test_an_empty_voice_note(gateway: Gateways, client: Client) -> None:
