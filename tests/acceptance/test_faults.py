@@ -140,7 +140,7 @@ def test_supervisord_killed(deployment: Deployment, client: Client, operator: Ap
         DRAIN,
     )
     for name, settings in {
-        **{f"orbitbot-{service}": f"{service} --settings" for service in SERVICES},
+        **{f"orbitbot-{service}": f"{service} --settings /etc/orbitbot/" for service in SERVICES},
         client.program: f"bot --settings {client.settings_file}",
     }.items():
         found = top_processes(settings)
