@@ -11,7 +11,7 @@ from tests.hosts.command import run
 from tests.support.voices import synthesise
 
 CLIENT = "molecule"
-SAY = ["/opt/orbitbot/current/venv/bot/bin/orbitbot", "say", CLIENT, "--timeout=120"]
+SAY = ["/opt/orbitbot/current/venv/bot/bin/orbitbot", "say", "--timeout=120"]
 PORTS = (3000, 3001, 3002, 5432, 6379)
 
 
@@ -53,5 +53,7 @@ def test_services_listen_on_loopback_alone(machine: Host) -> None:
 def test_a_text_and_a_voice_note_are_answered(tmp_path_factory: pytest.TempPathFactory) -> None:
     note = tmp_path_factory.mktemp("note") / "note.ogg"
     note.write_bytes(synthesise("quero dois bolos de chocolate"))
-    assert run([*SAY, "Qual o horario de funcionamento?", "--from=5511900000000"], timeout=150).strip()
-    assert run([*SAY, "--voice", note, "--from=5511900000001"], timeout=150).strip()
+    assert run(
+        [*SAY, "--from=5511900000000", CLIENT, "Qual o horario de funcionamento?"], timeout=150
+    ).strip()
+    assert run([*SAY, "--from=5511900000001", "--voice", note, CLIENT], timeout=150).strip()
