@@ -29,7 +29,8 @@ it to the checkout's release by `site.yml`. `python -m tests.hosts list` shows i
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -102,21 +103,38 @@ def ground(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
         remove(store, name)
 
 
-@pytest.fixture(scope="session")
-def made_site(store: Store) -> Iterator[tuple[Site, dict[str, object]]]:
-    """What `site` gives to each module, and the state in which it was made."""
-    name = fleet_name("site")
-    keep = os.environ.get(KEEP) == "1"
-    if not (keep and name in {plan.name for plan in store.plans()}):
+@contextmanager
+def lasting_site(
+    store: Store, purpose: str, hosts: Sequence[HostRequest], *, keep: bool
+) -> Iterator[tuple[Site, bool]]:
+    """A fleet of packaged hosts, bare where it was not kept, and whether it was.
+
+    Args:
+        keep: takes the fleet that is there, and leaves it in any case.
+    """
+    name = fleet_name(purpose)
+    kept = keep and name in {plan.name for plan in store.plans()}
+    if not kept:
         remove(store, name)
-        launch(FleetRequest(name=name, hosts=HOSTS, packages=PACKAGES), store)
+        launch(FleetRequest(name=name, hosts=tuple(hosts), packages=PACKAGES), store)
     try:
-        made = Site(Fleet.load(store, name))
-        made.prepare()
-        yield made, made.state()
+        yield Site(Fleet.load(store, name)), kept
     finally:
         if not keep:
             remove(store, name)
+
+
+def is_kept() -> bool:
+    """Whether whoever runs the tests keeps their fleets."""
+    return os.environ.get(KEEP) == "1"
+
+
+@pytest.fixture(scope="session")
+def made_site(store: Store) -> Iterator[tuple[Site, dict[str, object]]]:
+    """What `site` gives to each module, and the state in which it was made."""
+    with lasting_site(store, "site", HOSTS, keep=is_kept()) as (made, _):
+        made.prepare()
+        yield made, made.state()
 
 
 @pytest.fixture(scope="session")
@@ -125,19 +143,10 @@ def alone(store: Store) -> Iterator[Site]:
 
     ORBITBOT_KEEP_FLEET=1 takes a kept fleet, and keeps it.
     """
-    name = fleet_name("alone")
-    keep = os.environ.get(KEEP) == "1"
-    if not (keep and name in {plan.name for plan in store.plans()}):
-        remove(store, name)
-        launch(FleetRequest(name=name, hosts=ALONE, packages=PACKAGES), store)
-    try:
-        made = Site(Fleet.load(store, name))
+    with lasting_site(store, "alone", ALONE, keep=is_kept()) as (made, _):
         made.play("site").require_success()
         made.add_clients()
         yield made
-    finally:
-        if not keep:
-            remove(store, name)
 
 
 @pytest.fixture(scope="module")

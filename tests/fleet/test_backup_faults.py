@@ -4,7 +4,6 @@ The tests build on each other in their order; the last ones lose a host for good
 """
 
 import json
-import os
 import re
 import shlex
 import time
@@ -14,11 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from tests.fleet.backups import METRICS, RECORDS, TOLD_AGAIN, Backups
-from tests.fleet.conftest import fleet_name
-from tests.fleet.site import KEEP, PACKAGES, PERSONALITY, SAY, Site
-from tests.hosts.fleet import Fleet
-from tests.hosts.launch import launch, remove
-from tests.hosts.plan import FleetRequest, HostRequest
+from tests.fleet.conftest import is_kept, lasting_site
+from tests.fleet.site import PERSONALITY, SAY, Site
+from tests.hosts.plan import HostRequest
 from tests.hosts.store import Store
 from tests.support.net import wait_for
 
@@ -59,21 +56,11 @@ else:
 @pytest.fixture(scope="module")
 def site(store: Store) -> Iterator[Site]:
     """The fleet, with a client on each bot host. ORBITBOT_KEEP_FLEET=1 takes a kept one as it is."""
-    name = fleet_name("backup")
-    keep = os.environ.get(KEEP) == "1"
-    kept = keep and name in {plan.name for plan in store.plans()}
-    if not kept:
-        remove(store, name)
-        launch(FleetRequest(name=name, hosts=HOSTS, packages=PACKAGES), store)
-    try:
-        made = Site(Fleet.load(store, name))
+    with lasting_site(store, "backup", HOSTS, keep=is_kept()) as (made, kept):
         if not kept:
             made.play("site").require_success()
             made.add_clients()
         yield made
-    finally:
-        if not keep:
-            remove(store, name)
 
 
 @pytest.fixture(scope="module")

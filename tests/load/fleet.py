@@ -4,11 +4,8 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.fleet.conftest import fleet_name
-from tests.fleet.site import HOSTS, PACKAGES, Site
-from tests.hosts.fleet import Fleet
-from tests.hosts.launch import launch, remove
-from tests.hosts.plan import FleetRequest
+from tests.fleet.conftest import lasting_site
+from tests.fleet.site import HOSTS, Site
 from tests.hosts.store import Store
 from tests.load.report import Report
 
@@ -26,19 +23,9 @@ def measured_site(report: Report, *, keep: str = "") -> Iterator[Site]:
         keep: purpose of the fleet to take as it is, if it is there, and to leave in any case; `site` is the
             one that ORBITBOT_KEEP_FLEET=1 has left of the tests.
     """
-    store = Store()
-    name = fleet_name(keep or report.name)
-    there = bool(keep) and name in {plan.name for plan in store.plans()}
-    if not there:
-        remove(store, name)
-    try:
-        request = FleetRequest(name=name, hosts=HOSTS, packages=PACKAGES)
-        site = Site(Fleet.load(store, name) if there else launch(request, store))
-        if not there:
+    with lasting_site(Store(), keep or report.name, HOSTS, keep=bool(keep)) as (site, kept):
+        if not kept:
             report.say("making the fleet …")
             site.prepare()
         report.fact("hosts", len(site.hosts))
         yield site
-    finally:
-        if not keep:
-            remove(store, name)

@@ -22,13 +22,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.ansible.conftest import REPOSITORY
-from tests.fleet.conftest import fleet_name
-from tests.fleet.site import HOSTS, PACKAGES, Site
+from tests.fleet.site import Site
 from tests.fleet.test_deploy import GATEWAY, Project, checkout, errors, load, make_project
-from tests.hosts.fleet import Fleet
-from tests.hosts.launch import launch, remove
-from tests.hosts.plan import FleetRequest
-from tests.hosts.store import Store
+from tests.load.fleet import add_keep, measured_site
 from tests.load.report import Report, median
 
 ROUNDS: Final = 3
@@ -129,28 +125,16 @@ def measure(site: Site, project: Project, report: Report, rounds: int) -> None:
 def main() -> int:
     """Measure; see the module's text."""
     parser = argparse.ArgumentParser(description="Deploy and rollback under load.")
-    parser.add_argument("--keep", action="store_true", help="leave the fleet, and use one that is there")
+    add_keep(parser)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     given = parser.parse_args()
-    store = Store()
-    name = fleet_name("site" if given.keep else "rollback")
-    there = given.keep and name in {plan.name for plan in store.plans()}
-    if not there:
-        remove(store, name)
-    try:
-        report = Report("rollback")
-        request = FleetRequest(name=name, hosts=HOSTS, packages=PACKAGES)
-        site = Site(Fleet.load(store, name) if there else launch(request, store))
-        if not there:
-            report.say("making the fleet …")
-            site.prepare()
-        report.fact("hosts", len(site.hosts))
-        with tempfile.TemporaryDirectory() as folder:
-            measure(site, make_project(Path(folder)), report, given.rounds)
-        return report.finish()
-    finally:
-        if not given.keep:
-            remove(store, name)
+    report = Report("rollback")
+    with (
+        measured_site(report, keep="site" if given.keep else "") as site,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        measure(site, make_project(Path(folder)), report, given.rounds)
+    return report.finish()
 
 
 if __name__ == "__main__":

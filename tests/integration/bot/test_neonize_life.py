@@ -4,7 +4,7 @@ what the channel makes of messages that are not plain.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,6 @@ from tests.whatsapp.linking import link
 BOT = "5511900000001"
 ANA = "5521988887777"
 QUICK = {"look": 0.5, "connect": 30.0, "probe": 1.5, "answer": 3.0, "receipt": 4.0, "proven": 60.0}
-
-
-@pytest.fixture
-def whatsapp() -> Iterator[WhatsApp]:
-    """A server, that in the end has seen nothing it could not read."""
-    with WhatsApp() as server:
-        yield server
-        assert server.unreadable() == []
 
 
 @pytest.fixture

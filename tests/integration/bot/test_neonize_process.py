@@ -23,13 +23,6 @@ ANA, BETO = "5521988887777", "5521988886666"
 
 
 @pytest.fixture
-def whatsapp() -> Iterator[WhatsApp]:
-    with WhatsApp() as server:
-        yield server
-        assert server.unreadable() == []
-
-
-@pytest.fixture
 def bot(tmp_path: Path, gateway: GatewayDouble, whatsapp: WhatsApp) -> Iterator[BotProcess]:
     """A bot with a linked phone, not started; its contacts are answered quickly."""
     gateway.settings = BotSettings(

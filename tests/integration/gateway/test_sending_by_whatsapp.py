@@ -29,13 +29,6 @@ class Account:
 
 
 @pytest.fixture
-def whatsapp() -> Iterator[WhatsApp]:
-    with WhatsApp() as server:
-        yield server
-        assert server.unreadable() == []
-
-
-@pytest.fixture
 def shop(gateway: Gateways, whatsapp: WhatsApp, tmp_path: Path) -> Iterator[Client]:
     """A client whose bot is linked and connected."""
     client = gateway.add_client(channel="neonize")
